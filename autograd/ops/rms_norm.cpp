@@ -1,0 +1,18 @@
+#include "tensor/ops/rms_norm.h"
+
+#include "autograd/ops.h"
+#include "autograd/tape.h"
+
+namespace dlcm::autograd {
+
+Variable rms_norm(const Variable& x, const Variable& gain, double epsilon) {
+  auto [y, rstd] = ops::rms_norm(x.value(), gain.value(), epsilon);
+  return record(
+      "rms_norm", {x, gain}, y, {x.value(), gain.value(), rstd}, [](const BackwardContext& context) {
+        auto [dx, dgain] =
+            ops::rms_norm_backward(context.gradient(), context.saved(0), context.saved(1), context.saved(2));
+        return std::vector<Tensor>{dx, dgain};
+      });
+}
+
+}  // namespace dlcm::autograd

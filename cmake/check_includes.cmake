@@ -1,0 +1,28 @@
+# Fails the configuration where an include points upward: a folder sees itself and those listed for it.
+set(may_include_tensor tensor)
+set(may_include_autograd tensor autograd)
+set(may_include_nn tensor autograd nn)
+set(may_include_optim tensor autograd nn optim)
+set(may_include_dlcm tensor autograd nn dlcm)
+set(may_include_data tensor data)
+set(may_include_dist tensor autograd optim dist)
+
+function(dlcm_check_includes)
+  set(folders tensor autograd nn optim dlcm data dist apps tests)
+  foreach(folder tensor autograd nn optim dlcm data dist)
+    file(GLOB_RECURSE sources CONFIGURE_DEPENDS
+         ${folder}/*.h ${folder}/*.cpp ${folder}/*.cu ${folder}/*.cuh)
+    foreach(source ${sources})
+      file(STRINGS ${source} includes REGEX "^#include \"")
+      foreach(line ${includes})
+        string(REGEX REPLACE "^#include \"([a-z_0-9]+)/.*" "\\1" target "${line}")
+        if(target IN_LIST folders AND NOT target IN_LIST may_include_${folder})
+          file(RELATIVE_PATH name ${CMAKE_CURRENT_SOURCE_DIR} ${source})
+          message(FATAL_ERROR "${name} includes from ${target}/: ${folder} may include only ${may_include_${folder}}")
+        endif()
+      endforeach()
+    endforeach()
+  endforeach()
+endfunction()
+
+dlcm_check_includes()

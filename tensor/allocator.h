@@ -1,0 +1,58 @@
+// Caching allocator: one per device. Freed blocks are kept in lists by size class and handed out again, so
+// that a training loop whose shapes vary (the number of concepts does, every step) soon allocates nothing
+// from the system.
+//
+// Size classes are a power of two divided in four, so at most a fifth of a block is unused. Blocks are
+// aligned to 64 bytes (a cache line, an AVX-512 register). Thread-safe.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "tensor/device.h"
+
+namespace dlcm {
+
+struct MemoryStatistics {
+  int64_t allocated_bytes = 0;  // in live tensors, as asked for
+  int64_t peak_bytes = 0;       // largest allocated_bytes since the last reset_peak()
+  int64_t reserved_bytes = 0;   // held from the system, cached blocks included
+  int64_t system_calls = 0;     // allocations that the cache could not serve
+};
+
+class Allocator {
+ public:
+  explicit Allocator(Device device) : device_(device) {}
+  ~Allocator();
+  Allocator(const Allocator&) = delete;
+  Allocator& operator=(const Allocator&) = delete;
+
+  // The block frees itself into the cache when the last reference goes. Throws Error naming the bytes asked
+  // for and held when the system has no more, after giving the cached blocks back and trying again.
+  std::shared_ptr<void> allocate(size_t bytes);
+
+  MemoryStatistics statistics() const;
+  void reset_peak();
+  // Gives every cached block back to the system.
+  void release_cached();
+
+ private:
+  void release(void* block, size_t bytes);
+  void release_cached_locked();
+  void* system_allocate(size_t bytes) const;
+  void system_free(void* block) const;
+
+  Device device_;
+  mutable std::mutex mutex_;
+  std::map<size_t, std::vector<void*>> cached_;  // by size class
+  MemoryStatistics statistics_;
+};
+
+// The allocator of a device; lives as long as the process.
+Allocator& allocator(Device device);
+
+}  // namespace dlcm

@@ -1,0 +1,17 @@
+// The gated activation of SwiGLU (Shazeer, arXiv 2002.05202): y = silu(gate) * up, silu(x) = x sigmoid(x).
+// Elementwise; gate and up have one shape and dtype (f32 or f64).
+#pragma once
+
+#include "tensor/tensor.h"
+
+namespace dlcm::ops {
+
+Tensor swiglu(const Tensor& gate, const Tensor& up);
+
+struct SwigluGradients {
+  Tensor dgate;
+  Tensor dup;
+};
+SwigluGradients swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up);
+
+}  // namespace dlcm::ops

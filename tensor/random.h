@@ -1,0 +1,36 @@
+// Counter-based random numbers: Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3",
+// SC 2011).
+//
+// A draw is a pure function of (seed, stream, index, position): nothing stateful is kept, so a resumed,
+// recomputed or re-sharded pass draws the same numbers.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+namespace dlcm {
+
+// Four independent 32-bit words for one counter.
+std::array<uint32_t, 4> philox(uint64_t key, uint64_t counter_low, uint64_t counter_high);
+
+// Keeps the uses of one seed apart.
+enum class RandomStream : uint32_t {
+  parameters = 1,
+  boundaries = 2,
+  data_order = 3,
+  sampling = 4,
+  tests = 5
+};
+
+// Uniform in [0, 1) with 24 bits, a pure function of its arguments.
+float random_uniform(uint64_t seed, RandomStream stream, uint64_t index, uint64_t position);
+// Standard normal (Box-Muller on two of the words), a pure function of its arguments.
+double random_normal(uint64_t seed, RandomStream stream, uint64_t index, uint64_t position);
+// 64 random bits, a pure function of its arguments.
+uint64_t random_bits(uint64_t seed, RandomStream stream, uint64_t index, uint64_t position);
+
+// FNV-1a, 64 bits: a name's index in a stream.
+uint64_t hash_name(std::string_view name);
+
+}  // namespace dlcm
