@@ -12,6 +12,8 @@ class KeyValueCache {
   Tensor values() const { return values_.slice(0, length_); }  // likewise
   // Adds rows of shape [n, kv_heads, head_dim]; the capacity doubles when it is reached.
   void append(const Tensor& keys, const Tensor& values);
+  // Forgets all rows from `length` on.
+  void truncate(int64_t length) { length_ = length; }
 
  private:
   Tensor keys_, values_;  // [capacity, kv_heads, head_dim]

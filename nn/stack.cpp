@@ -6,6 +6,11 @@
 
 namespace dlcm::nn {
 
+void truncate(StackState& state, int64_t length) {
+  for (KeyValueCache& cache : state.layers) cache.truncate(length);
+  state.length = length;
+}
+
 Stack::Stack(Module& parent, const std::string& name, const BlockConfig& config, FinalNorm final_norm)
     : Module(parent, name), config_(config) {
   for (int64_t layer = 0; layer < config.layers; ++layer) {

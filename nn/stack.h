@@ -19,6 +19,9 @@ struct StackState {
   int64_t length = 0;  // rows seen so far: the next row's position
 };
 
+// Forgets all rows from `length` on.
+void truncate(StackState& state, int64_t length);
+
 class Stack : public Module {
  public:
   Stack(Module& parent, const std::string& name, const BlockConfig& config, FinalNorm final_norm);
