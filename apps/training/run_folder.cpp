@@ -1,8 +1,12 @@
 #include "apps/training/run_folder.h"
 
+#include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <sstream>
+
+#include <unistd.h>
 
 #include "data/atomic_file.h"
 #include "data/checkpoint.h"
@@ -13,7 +17,8 @@ namespace {
 namespace fs = std::filesystem;
 
 bool holds_run(const fs::path& folder) {
-  return fs::exists(folder / "config.toml") || fs::exists(folder / "metrics.jsonl") || fs::exists(folder / "checkpoints");
+  return fs::exists(folder / "config.toml") || fs::exists(folder / "metrics.jsonl") ||
+         fs::exists(folder / "checkpoints");
 }
 
 // "table.key" to the text of its value, for every line of a configuration that this program wrote.
@@ -45,7 +50,8 @@ std::string prepare_run_folder(const std::string& folder, Resume resume) {
   DLCM_CHECK(!error, folder, ": the folder cannot be made: ", error.message());
   const bool has_checkpoint = fs::exists(path / "checkpoints" / "latest.h5");
   if (resume == Resume::no) {
-    DLCM_CHECK_INPUT(!holds_run(path), folder, " holds a run already; go on with it by --resume or give another --output");
+    DLCM_CHECK_INPUT(!holds_run(path), folder,
+                     " holds a run already; go on with it by --resume or give another --output");
   } else if (has_checkpoint) {
     return data::newest_checkpoint(folder);
   }
@@ -55,7 +61,15 @@ std::string prepare_run_folder(const std::string& folder, Resume resume) {
 }
 
 void write_config_file(const std::string& folder, const Config& config) {
-  data::write_file_atomically(folder + "/config.toml", to_toml(config));
+  data::AtomicFile file(folder + "/config.toml");
+  const std::string text = to_toml(config);
+  for (size_t written = 0; written < text.size();) {
+    const ssize_t count = ::write(file.descriptor(), text.data() + written, text.size() - written);
+    DLCM_CHECK(count > 0, file.path(), ": cannot be written: ", std::strerror(errno));
+    written += static_cast<size_t>(count);
+  }
+  file.finish();
+  file.publish();
 }
 
 std::vector<std::string> check_same_run(const Config& stored, const Config& wanted) {
@@ -65,8 +79,9 @@ std::vector<std::string> check_same_run(const Config& stored, const Config& want
   for (const auto& [key, value] : now) {
     const std::string& old = before[key];
     if (old == value) continue;
-    DLCM_CHECK_INPUT(!must_stay(key), "--resume: ", key, " is ", value, ", but ", old.empty() ? "absent" : old,
-                     " in the run's checkpoint; a run goes on with the same ", key);
+    DLCM_CHECK_INPUT(!must_stay(key), "--resume: ", key, " is ", value, ", but ",
+                     old.empty() ? "absent" : old, " in the run's checkpoint; a run goes on with the same ",
+                     key);
     changed.push_back(key + " = " + value + " (was " + old + ")");
   }
   return changed;

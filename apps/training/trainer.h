@@ -21,15 +21,17 @@ struct StepMetrics {
   double alpha = 0;          // sharpening temperature
 };
 
-// Model and optimizer of a run, and how one step changes them. Everything scheduled is a pure function of the step.
+// Model and optimizer of a run, and how one step changes them. Everything scheduled is a pure function of the
+// step.
 class Trainer {
  public:
   // A new model with initial values from the seed.
   explicit Trainer(const Config& config);
 
-  // The optimizer step number `step`, counted from 0, on the step's micro-batches. `boundaries`, if not empty, gives each
-  // batch's decisions.
-  StepMetrics step(int64_t step, const std::vector<PackedBatch>& batches, const std::vector<Tensor>& boundaries = {});
+  // The optimizer step number `step`, counted from 0, on the step's micro-batches. `boundaries`, if not
+  // empty, gives each batch's decisions.
+  StepMetrics step(int64_t step, const std::vector<PackedBatch>& batches,
+                   const std::vector<Tensor>& boundaries = {});
 
   LanguageModel& model() { return *model_; }
   const Config& config() const { return config_; }
@@ -54,7 +56,8 @@ struct TrainArguments {
   Resume resume = Resume::no;
 };
 
-// The program: trains until the schedule ends or a signal asks to stop; saves then and every checkpoint_every steps.
+// The program: trains until the schedule ends or a signal asks to stop; saves then and every checkpoint_every
+// steps.
 void run_training(const TrainArguments& arguments);
 
 }  // namespace dlcm::apps

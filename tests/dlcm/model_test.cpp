@@ -1,5 +1,7 @@
 #include "dlcm/model.h"
 
+#include <cmath>
+
 #include <doctest.h>
 
 #include "apps/common/config.h"
