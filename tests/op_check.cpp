@@ -16,6 +16,18 @@ namespace {
 
 using autograd::Variable;
 
+// Sets the number of threads while it lives.
+class Threads {
+ public:
+  explicit Threads(int count) : before_(thread_count()) { set_thread_count(count); }
+  ~Threads() { set_thread_count(before_); }
+  Threads(const Threads&) = delete;
+  Threads& operator=(const Threads&) = delete;
+
+ private:
+  int before_;
+};
+
 std::vector<Tensor> converted(const std::vector<Tensor>& tensors, DType dtype) {
   std::vector<Tensor> result;
   for (const Tensor& tensor : tensors) result.push_back(tensor.to(dtype));
@@ -104,11 +116,10 @@ void check_views(const OperatorCase& operator_case) {
 }
 
 void check_threads(const OperatorCase& operator_case) {
-  const int threads = thread_count();
   const std::vector<Tensor> inputs = converted(operator_case.inputs, DType::f32);
   std::vector<Tensor> outputs, gradients;
   for (const int count : {1, 2, 3}) {
-    set_thread_count(count);
+    const Threads threads(count);
     const std::vector<Tensor> now = operator_case.run(inputs);
     const std::vector<Tensor> gradients_now =
         operator_case.differentiable ? gradients_of(operator_case, inputs) : std::vector<Tensor>{};
@@ -119,7 +130,6 @@ void check_threads(const OperatorCase& operator_case) {
     check_bits(concat("output with ", count, " threads"), now, outputs);
     check_bits(concat("gradient with ", count, " threads"), gradients_now, gradients);
   }
-  set_thread_count(threads);
 }
 
 void check_gradients(const OperatorCase& operator_case) {
@@ -198,6 +208,7 @@ bool bit_equal(const Tensor& a, const Tensor& b) {
 
 void check_operator(const OperatorCase& operator_case) {
   INFO("operator ", operator_case.name);
+  const Threads one(1);  // quick on a busy machine too: many small calls would wait for each other's threads
   check_values(operator_case);
   check_views(operator_case);
   check_threads(operator_case);
