@@ -1,0 +1,13 @@
+// What a shard or checkpoint holds, as text for people.
+#pragma once
+
+#include <ostream>
+#include <string>
+
+namespace dlcm::apps {
+
+// Reads the whole file and prints shapes, sizes, counts and a few decoded lines, or a checkpoint's
+// parameters. Throws InputError where the file is damaged or neither of the two.
+void describe_file(std::ostream& out, const std::string& path);
+
+}  // namespace dlcm::apps

@@ -1,0 +1,166 @@
+// tokenize: makes token shards of text.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
+#include <nlohmann/json.hpp>
+
+#include <unistd.h>
+
+#include "apps/common/program.h"
+#include "apps/tokenize/tokenize_documents.h"
+#include "data/tokenizer.h"
+#include "tensor/check.h"
+#include "tensor/parallel.h"
+
+namespace dlcm::apps {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr char kDescription[] =
+    "Makes token shards (HDF5) of text, for train and evaluate.\n\n"
+    "An INPUT is a text file (one document), JSON Lines (.jsonl, .ndjson, .json: an object with a field "
+    "`text` a\n"
+    "line, one document each), either plain, gzip or zstd; a folder: all such files below it; or - for "
+    "standard input.";
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  tokenize --output shards book.txt\n"
+    "  tokenize --heldout 0.05 --output shards articles.jsonl.zst more-articles/\n"
+    "  tokenize --heldout 0.05 --output shards --domain english=books/ --domain code=sources.jsonl.gz\n"
+    "  zcat dump.jsonl.gz | tokenize --json-lines --output shards -\n\n"
+    "Writes DIR/train-00000.h5 ... and, with --heldout, DIR/heldout-00000.h5 ... (with --domain, in "
+    "DIR/NAME).\n"
+    "The last line of standard output is one JSON object. Exit code: 0, 1 (the work failed), 2 (bad input).";
+
+struct CommandLine {
+  std::string tokenizer = "bytes";
+  std::vector<std::string> inputs;
+  std::vector<std::string> domains;  // NAME=INPUT
+  int threads = 0;
+  bool json_lines = false;
+  TokenizeOptions options;
+};
+
+void add_options(CLI::App& app, CommandLine& line) {
+  app.footer(kExamples);
+  app.set_version_flag("--version", version_text());
+  app.add_option("--tokenizer", line.tokenizer, "bytes, or a tokenizer.json (not supported yet)")
+      ->capture_default_str();
+  app.add_option("--heldout", line.options.heldout_share,
+                 "Share of the documents kept for evaluation, 0 to 1, chosen by a hash of the text")
+      ->capture_default_str();
+  app.add_option("--shard-tokens", line.options.shard_tokens, "Tokens a shard may have")
+      ->capture_default_str();
+  app.add_option("--threads", line.threads, "Threads; default: one a core");
+  app.add_option("--domain", line.domains, "NAME=INPUT: write this input's shards in DIR/NAME; repeatable")
+      ->type_name("NAME=INPUT")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--output", line.options.output, "Folder of the shards, made where it is missing")
+      ->type_name("DIR")
+      ->required();
+  app.add_flag("--overwrite", line.options.overwrite, "Replace shards that are already there");
+  app.add_flag("--json-lines", line.json_lines, "Read every input as JSON Lines, whatever its name");
+  app.add_option("INPUT", line.inputs, "Files, folders or -");
+}
+
+bool is_domain_name(const std::string& name) {
+  const std::string allowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
+  return !name.empty() && name.find_first_not_of(allowed) == std::string::npos;
+}
+
+std::vector<TokenizeDomain> parse_domains(const CommandLine& line) {
+  DLCM_CHECK_INPUT(line.inputs.empty() || line.domains.empty(), "give either INPUT or --domain NAME=INPUT: '",
+                   line.inputs.empty() ? "" : line.inputs[0], "' belongs to no domain");
+  DLCM_CHECK_INPUT(!line.inputs.empty() || !line.domains.empty(), "no INPUT; --help shows examples");
+  if (line.domains.empty()) return {{"", line.inputs}};
+  std::vector<TokenizeDomain> domains;
+  for (const std::string& text : line.domains) {
+    const size_t equals = text.find('=');
+    const std::string name = text.substr(0, equals);
+    DLCM_CHECK_INPUT(equals != std::string::npos && equals + 1 < text.size() && is_domain_name(name),
+                     "--domain '", text, "': expected NAME=INPUT, NAME of letters, digits, _ and -");
+    auto found =
+        std::find_if(domains.begin(), domains.end(), [&](const auto& domain) { return domain.name == name; });
+    if (found == domains.end()) found = domains.insert(domains.end(), {name, {}});
+    found->inputs.push_back(text.substr(equals + 1));
+  }
+  return domains;
+}
+
+void check_values(const CommandLine& line) {
+  const TokenizeOptions& options = line.options;
+  DLCM_CHECK_INPUT(options.heldout_share >= 0 && options.heldout_share < 1, "--heldout ",
+                   options.heldout_share, ": expected a share of at least 0 and below 1");
+  DLCM_CHECK_INPUT(options.shard_tokens >= 1, "--shard-tokens ", options.shard_tokens,
+                   ": expected at least 1");
+  DLCM_CHECK_INPUT(line.threads >= 0 && line.threads <= 4096, "--threads ", line.threads,
+                   ": expected 1 to 4096");
+  DLCM_CHECK_INPUT(!options.output.empty(), "--output: expected a folder");
+}
+
+// On a terminal one line that is written over, at most five times a second; else a line every ten seconds.
+class Progress {
+ public:
+  void operator()(const TokenizeCounts& counts) {
+    const auto now = Clock::now();
+    if (now - last_ < (terminal_ ? std::chrono::milliseconds(200) : std::chrono::milliseconds(10000))) return;
+    last_ = now;
+    shown_ = true;
+    std::cerr << (terminal_ ? "\r" : "") << counts.files << " files, " << counts.documents << " documents, "
+              << counts.tokens << " tokens" << (terminal_ ? "\033[K" : "\n") << std::flush;
+  }
+  void end() const {
+    if (shown_ && terminal_) std::cerr << "\n";
+  }
+
+ private:
+  bool terminal_ = isatty(STDERR_FILENO) != 0;
+  bool shown_ = false;
+  Clock::time_point last_ = Clock::now();
+};
+
+int tokenize(int argc, char** argv) {
+  CLI::App app(kDescription, "tokenize");
+  CommandLine line;
+  add_options(app, line);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    throw InputError(concat(error.what(), "; --help shows examples"));
+  }
+  check_values(line);
+  const auto tokenizer = data::load_tokenizer(line.tokenizer);
+  line.options.domains = parse_domains(line);
+  if (line.json_lines) line.options.format = data::InputFormat::json_lines;
+  if (line.threads > 0) set_thread_count(line.threads);
+
+  const auto start = Clock::now();
+  Progress progress;
+  const TokenizeCounts counts =
+      tokenize_documents(line.options, *tokenizer, [&](const TokenizeCounts& now) { progress(now); });
+  progress.end();
+  if (counts.empty_documents > 0) std::cerr << "skipped " << counts.empty_documents << " empty documents\n";
+  if (line.options.heldout_share > 0 && counts.heldout_documents == 0) {
+    std::cerr << "no document fell into the held-out share: there are no held-out shards\n";
+  }
+  nlohmann::ordered_json result;
+  result["documents"] = counts.documents;
+  result["tokens"] = counts.tokens;
+  result["bytes"] = counts.bytes;
+  result["bytes_per_token"] = static_cast<double>(counts.bytes) / static_cast<double>(counts.tokens);
+  result["seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
+  result["heldout_documents"] = counts.heldout_documents;
+  result["heldout_tokens"] = counts.heldout_tokens;
+  std::cout << result.dump() << "\n";
+  return 0;
+}
+
+}  // namespace
+}  // namespace dlcm::apps
+
+int main(int argc, char** argv) {
+  return dlcm::apps::run_program("tokenize", [&] { return dlcm::apps::tokenize(argc, argv); });
+}

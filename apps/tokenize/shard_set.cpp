@@ -1,0 +1,81 @@
+#include "apps/tokenize/shard_set.h"
+
+#include <algorithm>
+#include <cstdio>
+#include <filesystem>
+
+#include "tensor/check.h"
+#include "tensor/random.h"
+
+namespace dlcm::apps {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::vector<std::string> existing_shards(const std::string& folder) {
+  std::vector<std::string> paths = data::shard_paths(folder, "train");
+  const std::vector<std::string> heldout = data::shard_paths(folder, "heldout");
+  paths.insert(paths.end(), heldout.begin(), heldout.end());
+  return paths;
+}
+
+}  // namespace
+
+bool is_heldout(std::string_view text, double share) {
+  // FNV-1a leaves its upper bits poorly mixed; the finalizer of SplitMix64 spreads them.
+  uint64_t x = hash_name(text);
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
+  x ^= x >> 31;
+  return static_cast<double>(x >> 11) * 0x1.0p-53 < share;
+}
+
+ShardSet::ShardSet(std::string folder, data::ShardHeader header, int64_t shard_tokens, bool overwrite)
+    : folder_(std::move(folder)), header_(std::move(header)), shard_tokens_(shard_tokens) {
+  std::error_code error;
+  fs::create_directories(folder_, error);
+  DLCM_CHECK(!error, "cannot make the folder '", folder_, "': ", error.message());
+  const std::vector<std::string> existing = existing_shards(folder_);
+  DLCM_CHECK_INPUT(existing.empty() || overwrite, "'", folder_, "' holds shards already ('", existing[0],
+                   "'): choose another --output, or replace them with --overwrite");
+}
+
+void ShardSet::open_shard(Split& split) {
+  if (!split.writers.empty()) split.writers.back()->finish();
+  char number[32];
+  std::snprintf(number, sizeof(number), "-%05zu.h5", split.writers.size());
+  split.paths.push_back((fs::path(folder_) / (split.kind + number)).string());
+  split.writers.push_back(std::make_unique<data::ShardWriter>(split.paths.back(), header_));
+}
+
+void ShardSet::add(std::span<const int32_t> tokens, int64_t bytes, bool heldout) {
+  Split& split = heldout ? heldout_ : train_;
+  const auto count = static_cast<int64_t>(tokens.size());
+  // A document that is larger than a shard gets one for itself.
+  const bool full = !split.writers.empty() && split.writers.back()->documents() > 0 &&
+                    split.writers.back()->tokens() + count > shard_tokens_;
+  if (split.writers.empty() || full) open_shard(split);
+  split.writers.back()->add(tokens, bytes);
+  ++split.counts.documents;
+  split.counts.tokens += count;
+  split.counts.bytes += bytes;
+}
+
+void ShardSet::finish() {
+  for (Split* split : {&train_, &heldout_}) {
+    if (!split->writers.empty()) split->writers.back()->finish();
+  }
+}
+
+void ShardSet::publish() {
+  std::vector<std::string> written;
+  for (Split* split : {&train_, &heldout_}) {
+    for (const auto& writer : split->writers) writer->publish();
+    written.insert(written.end(), split->paths.begin(), split->paths.end());
+  }
+  for (const std::string& path : existing_shards(folder_)) {
+    if (std::find(written.begin(), written.end(), path) == written.end()) fs::remove(path);
+  }
+}
+
+}  // namespace dlcm::apps

@@ -1,0 +1,227 @@
+#include <algorithm>
+#include <map>
+#include <optional>
+
+#include "data/atomic_file.h"
+#include "data/hdf5_internal.h"
+#include "data/seal.h"
+
+namespace dlcm::data {
+namespace {
+
+constexpr int64_t kChunkElements = 65536;
+// Upper bounds of what HDF5 adds to the data: superblock and root group, headers and group entries of a
+// dataset (a path of several groups), checksum and index entry of a chunk.
+constexpr uint64_t kFileOverhead = 64 << 10;
+constexpr uint64_t kDatasetOverhead = 12 << 10;
+constexpr uint64_t kChunkOverhead = 72;
+constexpr uint64_t kAttributeOverhead = 8 << 10;
+
+// Whole rows of the last dimensions, about kChunkElements in all.
+std::vector<hsize_t> chunk_sizes(const std::vector<int64_t>& sizes) {
+  std::vector<hsize_t> chunk(sizes.size());
+  int64_t left = kChunkElements;
+  for (size_t axis = sizes.size(); axis-- > 0;) {
+    const int64_t taken = std::clamp<int64_t>(sizes[axis], 1, left);
+    chunk[axis] = static_cast<hsize_t>(taken);
+    left = std::max<int64_t>(1, left / taken);
+  }
+  return chunk;
+}
+
+uint64_t dataset_bound(ElementType type, const std::vector<int64_t>& sizes) {
+  const std::vector<hsize_t> chunk = chunk_sizes(sizes);
+  uint64_t chunks = 1;
+  uint64_t chunk_bytes = static_cast<uint64_t>(element_bytes(type));
+  for (size_t axis = 0; axis < sizes.size(); ++axis) {
+    chunks *= (static_cast<uint64_t>(sizes[axis]) + chunk[axis] - 1) / chunk[axis];
+    chunk_bytes *= chunk[axis];
+  }
+  return kDatasetOverhead + chunks * (chunk_bytes + kChunkOverhead);
+}
+
+struct GrowingDataset {
+  Hdf5Handle handle;
+  ElementType type = ElementType::other;
+  uint64_t chunk = 0;
+  uint64_t count = 0;
+};
+
+}  // namespace
+
+struct Hdf5Writer::State {
+  explicit State(const std::string& path) : temporary(path), site{path, Hdf5Use::writing} {}
+
+  hid_t check(hid_t result, const std::string& what, const char* call) const {
+    return hdf5_check(result, site, what, call);
+  }
+  Hdf5Handle create(const std::string& name, ElementType type, const std::vector<hsize_t>& sizes,
+                    const std::vector<hsize_t>& chunk, bool grows);
+  void write_attribute(const std::string& name, hid_t type, hid_t space, const void* value);
+  void need(uint64_t bytes) {
+    needed += bytes;
+    temporary.reserve(needed);
+  }
+
+  AtomicFile temporary;  // declared first: the HDF5 file is closed before it is removed
+  Hdf5Site site;
+  uint64_t needed = kFileOverhead;
+  uint64_t planned = 0;
+  Hdf5Handle file;
+  std::map<std::string, GrowingDataset> growing;
+};
+
+Hdf5Writer::Hdf5Writer(const std::string& path) : state_(std::make_unique<State>(path)) {
+  silence_hdf5();
+  State& state = *state_;
+  const Hdf5Handle access = file_access(state.site);
+  const Hdf5Handle creation(state.check(H5Pcreate(H5P_FILE_CREATE), "", "H5Pcreate"), H5Pclose);
+  state.check(H5Pset_userblock(creation.get(), kSealBytes), "", "H5Pset_userblock");
+  state.check(H5Pset_obj_track_times(creation.get(), false), "", "H5Pset_obj_track_times");
+  const std::string& name = state.temporary.temporary();
+  state.file = Hdf5Handle(
+      state.check(H5Fcreate(name.c_str(), H5F_ACC_TRUNC, creation.get(), access.get()), "", "H5Fcreate"),
+      H5Fclose);
+  state.need(0);
+}
+
+Hdf5Writer::~Hdf5Writer() {
+  if (state_ == nullptr) return;
+  silence_hdf5();
+  state_->growing.clear();
+  state_->file.close();
+}
+Hdf5Writer::Hdf5Writer(Hdf5Writer&&) noexcept = default;
+Hdf5Writer& Hdf5Writer::operator=(Hdf5Writer&&) noexcept = default;
+
+void Hdf5Writer::plan(ElementType type, const std::vector<int64_t>& sizes) {
+  state_->planned += dataset_bound(type, sizes);
+}
+
+void Hdf5Writer::reserve_planned() {
+  state_->temporary.reserve(state_->needed + state_->planned);
+}
+
+void Hdf5Writer::State::write_attribute(const std::string& name, hid_t type, hid_t space, const void* value) {
+  const std::string what = quoted("attribute", name);
+  const Hdf5Handle handle(
+      check(H5Acreate2(file.get(), name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), what, "H5Acreate2"),
+      H5Aclose);
+  check(H5Awrite(handle.get(), type, value), what, "H5Awrite");
+}
+
+void Hdf5Writer::attribute(const std::string& name, const std::string& value) {
+  silence_hdf5();
+  DLCM_CHECK(value.find('\0') == std::string::npos, "cannot write '", state_->site.path, "': attribute '",
+             name, "' holds a zero byte");
+  state_->need(kAttributeOverhead + value.size());
+  const Hdf5Handle type(state_->check(H5Tcopy(H5T_C_S1), name, "H5Tcopy"), H5Tclose);
+  state_->check(H5Tset_size(type.get(), H5T_VARIABLE), name, "H5Tset_size");
+  state_->check(H5Tset_cset(type.get(), H5T_CSET_UTF8), name, "H5Tset_cset");
+  const Hdf5Handle space(state_->check(H5Screate(H5S_SCALAR), name, "H5Screate"), H5Sclose);
+  const char* text = value.c_str();
+  state_->write_attribute(name, type.get(), space.get(), &text);
+}
+
+void Hdf5Writer::attribute(const std::string& name, int64_t value) {
+  silence_hdf5();
+  state_->need(kAttributeOverhead);
+  const Hdf5Handle space(state_->check(H5Screate(H5S_SCALAR), name, "H5Screate"), H5Sclose);
+  state_->write_attribute(name, H5T_STD_I64LE, space.get(), &value);
+}
+
+void Hdf5Writer::attribute(const std::string& name, const std::vector<int64_t>& values) {
+  silence_hdf5();
+  state_->need(kAttributeOverhead + 2 * values.size() * sizeof(int64_t));
+  const hsize_t count = values.size();
+  const Hdf5Handle space(state_->check(H5Screate_simple(1, &count, nullptr), name, "H5Screate_simple"),
+                         H5Sclose);
+  state_->write_attribute(name, H5T_STD_I64LE, space.get(), values.data());
+}
+
+Hdf5Handle Hdf5Writer::State::create(const std::string& name, ElementType type,
+                                     const std::vector<hsize_t>& sizes, const std::vector<hsize_t>& chunk,
+                                     bool grows) {
+  const std::string what = quoted("dataset", name);
+  const int rank = static_cast<int>(sizes.size());
+  const std::vector<hsize_t> limits(sizes.size(), H5S_UNLIMITED);
+  const Hdf5Handle space(
+      check(H5Screate_simple(rank, sizes.data(), grows ? limits.data() : nullptr), what, "H5Screate_simple"),
+      H5Sclose);
+  const Hdf5Handle layout(check(H5Pcreate(H5P_DATASET_CREATE), what, "H5Pcreate"), H5Pclose);
+  check(H5Pset_obj_track_times(layout.get(), false), what, "H5Pset_obj_track_times");
+  check(H5Pset_chunk(layout.get(), rank, chunk.data()), what, "H5Pset_chunk");
+  check(H5Pset_fletcher32(layout.get()), what, "H5Pset_fletcher32");
+  const Hdf5Handle links(check(H5Pcreate(H5P_LINK_CREATE), what, "H5Pcreate"), H5Pclose);
+  check(H5Pset_create_intermediate_group(links.get(), 1), what, "H5Pset_create_intermediate_group");
+  return Hdf5Handle(check(H5Dcreate2(file.get(), name.c_str(), stored_type(type), space.get(), links.get(),
+                                     layout.get(), H5P_DEFAULT),
+                          what, "H5Dcreate2"),
+                    H5Dclose);
+}
+
+void Hdf5Writer::write_dataset(const std::string& name, ElementType type, const std::vector<int64_t>& sizes,
+                               const void* values) {
+  silence_hdf5();
+  DLCM_CHECK(!sizes.empty(), "cannot write '", state_->site.path, "': dataset '", name, "' has rank 0");
+  state_->need(dataset_bound(type, sizes));
+  const std::vector<hsize_t> extent(sizes.begin(), sizes.end());
+  Hdf5Handle handle = state_->create(name, type, extent, chunk_sizes(sizes), false);
+  const std::string what = quoted("dataset", name);
+  if (std::find(sizes.begin(), sizes.end(), 0) == sizes.end()) {
+    state_->check(H5Dwrite(handle.get(), native_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), what,
+                  "H5Dwrite");
+  }
+  state_->check(handle.close(), what, "H5Dclose");
+}
+
+void Hdf5Writer::growing_dataset(const std::string& name, ElementType type, int64_t chunk) {
+  silence_hdf5();
+  state_->need(kDatasetOverhead);
+  GrowingDataset dataset;
+  dataset.type = type;
+  dataset.chunk = static_cast<uint64_t>(chunk);
+  dataset.handle = state_->create(name, type, {0}, {dataset.chunk}, true);
+  state_->growing.emplace(name, std::move(dataset));
+}
+
+void Hdf5Writer::append_values(const std::string& name, ElementType type, const void* values, int64_t count) {
+  if (count == 0) return;
+  silence_hdf5();
+  GrowingDataset& dataset = state_->growing.at(name);
+  const auto chunks = [&](uint64_t elements) { return (elements + dataset.chunk - 1) / dataset.chunk; };
+  const auto added = static_cast<hsize_t>(count);
+  const hsize_t first = dataset.count;
+  const hsize_t total = first + added;
+  const uint64_t chunk_bytes = dataset.chunk * static_cast<uint64_t>(element_bytes(dataset.type));
+  state_->need((chunks(total) - chunks(first)) * (chunk_bytes + kChunkOverhead));
+  const std::string what = quoted("dataset", name);
+  const hid_t id = dataset.handle.get();
+  state_->check(H5Dset_extent(id, &total), what, "H5Dset_extent");
+  const Hdf5Handle in_file(state_->check(H5Dget_space(id), what, "H5Dget_space"), H5Sclose);
+  state_->check(H5Sselect_hyperslab(in_file.get(), H5S_SELECT_SET, &first, nullptr, &added, nullptr), what,
+                "H5Sselect_hyperslab");
+  const Hdf5Handle in_memory(state_->check(H5Screate_simple(1, &added, nullptr), what, "H5Screate_simple"),
+                             H5Sclose);
+  state_->check(H5Dwrite(id, native_type(type), in_memory.get(), in_file.get(), H5P_DEFAULT, values), what,
+                "H5Dwrite");
+  dataset.count = total;
+}
+
+void Hdf5Writer::finish() {
+  silence_hdf5();
+  for (auto& [name, dataset] : state_->growing) {
+    state_->check(dataset.handle.close(), quoted("dataset", name), "H5Dclose");
+  }
+  state_->growing.clear();
+  state_->check(H5Fflush(state_->file.get(), H5F_SCOPE_GLOBAL), "", "H5Fflush");
+  state_->check(state_->file.close(), "", "H5Fclose");
+  write_seal(state_->temporary.descriptor(), state_->site.path);
+  state_->temporary.finish();
+}
+
+void Hdf5Writer::publish() {
+  state_->temporary.publish();
+}
+
+}  // namespace dlcm::data

@@ -1,0 +1,84 @@
+// The training order: which tokens make up each optimizer step.
+//
+// It is a pure function of (shards, weights, seed, context, batch_tokens) and of the position. In each domain
+// the documents of all shards are visited epoch by epoch in the order of data::permuted; the next document
+// comes from the domain that is furthest behind its share of the tokens drawn so far (share * total - drawn,
+// in exact integers). A step holds exactly batch_tokens tokens in pieces of at most `context`; the rest of a
+// document that the step's end cuts begins the next step.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "data/packing.h"
+#include "data/shard.h"
+
+namespace dlcm::data {
+
+struct LoaderOptions {
+  std::string folder;                     // DIR with train-*.h5, or with DOMAIN/train-*.h5
+  std::map<std::string, double> weights;  // domain -> weight; empty: by tokens. 0 leaves a domain out
+  int64_t seed = 1;
+  int64_t context = 1024;       // tokens
+  int64_t batch_tokens = 8192;  // tokens of a step
+};
+
+class Loader {
+ public:
+  // Opens and verifies all shards. Throws InputError where shards are missing, damaged or of different
+  // vocabularies, where weights do not name exactly the domains or are impossible, and where sizes are.
+  explicit Loader(const LoaderOptions& options);
+
+  int64_t vocab_size() const { return domains_[0].shards[0].header().vocab_size; }
+  const std::string& tokenizer() const { return domains_[0].shards[0].header().tokenizer; }
+  int64_t documents() const;  // of one epoch of all domains
+  int64_t tokens() const;
+  std::vector<std::string> domain_names() const;
+  // Tokens of the documents begun so far, by domain.
+  std::vector<int64_t> tokens_drawn() const;
+
+  // The pieces of the next step, batch_tokens tokens in all.
+  std::vector<Piece> next_step();
+
+  // The position between two steps, for a checkpoint: a few integers. seek() returns to it; it throws
+  // InputError where the cursor is of other data or another seed.
+  std::vector<int64_t> cursor() const;
+  void seek(const std::vector<int64_t>& cursor);
+
+ private:
+  struct Domain {
+    std::string name;
+    std::vector<ShardReader> shards;
+    std::vector<int64_t> first_document;  // [shards + 1], of each shard
+    uint64_t order_seed = 0;
+    int64_t tokens = 0;
+    int64_t share = 0;            // of all domains' sum
+    int64_t documents_drawn = 0;  // over all epochs
+    int64_t tokens_drawn = 0;
+
+    int64_t documents() const { return first_document.back(); }
+  };
+  struct Place {
+    const ShardReader* shard = nullptr;
+    int64_t document = 0;  // in the shard
+  };
+
+  void open_domain(const ShardDomain& source);
+  void set_shares(const std::map<std::string, double>& weights);
+  int64_t fingerprint() const;
+  Place place(const Domain& domain, int64_t drawn) const;
+  size_t furthest_behind() const;
+  void begin_document();
+
+  LoaderOptions options_;
+  std::vector<Domain> domains_;
+  int64_t share_sum_ = 0;
+  int64_t pieces_ = 0;           // given so far
+  int64_t current_domain_ = -1;  // of the document that is under way; -1: none
+  int64_t current_offset_ = 0;   // tokens of it given so far
+  Place current_;
+};
+
+}  // namespace dlcm::data

@@ -1,0 +1,141 @@
+#include "data/seal.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "tensor/check.h"
+
+namespace dlcm::data {
+namespace {
+
+constexpr std::array<unsigned char, 8> kHdf5Signature = {0x89, 'H', 'D', 'F', '\r', '\n', 0x1a, '\n'};
+constexpr char kSealStart[] = "dlcm-fil";  // the 8 bytes in the signature's place
+constexpr size_t kReadBytes = size_t{1} << 20;
+
+using SealText = std::array<char, kSealBytes>;
+
+class Descriptor {
+ public:
+  explicit Descriptor(int value) : value_(value) {}
+  ~Descriptor() { close(value_); }
+  Descriptor(const Descriptor&) = delete;
+  Descriptor& operator=(const Descriptor&) = delete;
+  int get() const { return value_; }
+
+ private:
+  int value_;
+};
+
+SealText seal_text(uint32_t crc, int64_t length) {
+  SealText text{};
+  std::snprintf(text.data(), text.size(), "dlcm-file crc32=%08x length=%lld\n", crc,
+                static_cast<long long>(length));
+  return text;
+}
+
+// Up to `bytes` bytes at `offset`; fewer only at the end of the file.
+size_t read_at(int descriptor, const std::string& path, void* out, size_t bytes, int64_t offset) {
+  size_t done = 0;
+  while (done < bytes) {
+    const ssize_t got = pread(descriptor, static_cast<char*>(out) + done, bytes - done,
+                              static_cast<off_t>(offset) + static_cast<off_t>(done));
+    if (got < 0 && errno == EINTR) continue;
+    DLCM_CHECK(got >= 0, "cannot read '", path, "': ", std::strerror(errno));
+    if (got == 0) break;
+    done += static_cast<size_t>(got);
+  }
+  return done;
+}
+
+struct Content {
+  uint32_t crc = 0;
+  int64_t length = 0;
+};
+
+// Of everything after the seal.
+Content read_content(int descriptor, const std::string& path) {
+  std::vector<unsigned char> buffer(kReadBytes);
+  uLong crc = crc32(0, nullptr, 0);
+  Content content;
+  while (true) {
+    const size_t got = read_at(descriptor, path, buffer.data(), buffer.size(), kSealBytes + content.length);
+    crc = crc32(crc, buffer.data(), static_cast<uInt>(got));
+    content.length += static_cast<int64_t>(got);
+    if (got < buffer.size()) break;
+  }
+  content.crc = static_cast<uint32_t>(crc);
+  return content;
+}
+
+// What is wrong with a file that begins as sealed files do; empty where nothing is.
+std::string find_damage(int descriptor, const std::string& path, int64_t file_bytes) {
+  SealText found{};
+  if (read_at(descriptor, path, found.data(), found.size(), 0) < found.size()) {
+    return concat("truncated: ", file_bytes, " bytes");
+  }
+  unsigned crc = 0;
+  long long length = 0;
+  const std::string line(found.data(), strnlen(found.data(), found.size()));
+  const int fields = std::sscanf(line.c_str(), "dlcm-file crc32=%8x length=%lld", &crc, &length);
+  // Exactly the text that was written, zeros included: a flip anywhere in the block shows.
+  if (fields != 2 || seal_text(crc, length) != found) {
+    return "damaged: its first 512 bytes are not a valid seal";
+  }
+  const int64_t content_bytes = file_bytes - kSealBytes;
+  if (content_bytes < length) {
+    return concat("truncated: ", file_bytes, " of ", length + kSealBytes, " bytes");
+  }
+  if (content_bytes > length) {
+    return concat("damaged: ", content_bytes - length, " bytes too many at its end");
+  }
+  if (read_content(descriptor, path).crc != crc) return "damaged: checksum differs";
+  return {};
+}
+
+}  // namespace
+
+void write_seal(int descriptor, const std::string& path) {
+  const Content content = read_content(descriptor, path);
+  const SealText text = seal_text(content.crc, content.length);
+  size_t done = 0;
+  while (done < text.size()) {
+    const ssize_t wrote =
+        pwrite(descriptor, text.data() + done, text.size() - done, static_cast<off_t>(done));
+    if (wrote < 0 && errno == EINTR) continue;
+    DLCM_CHECK(wrote > 0, "cannot write '", path, "': ", std::strerror(errno));
+    done += static_cast<size_t>(wrote);
+  }
+}
+
+SealCheck check_seal(const std::string& path) {
+  const int opened = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (opened < 0) {
+    const int reason = errno;
+    const std::string message = concat("cannot read '", path, "': ", std::strerror(reason));
+    if (reason == ENOENT || reason == ENOTDIR) throw InputError(message);
+    throw Error(message);
+  }
+  const Descriptor descriptor(opened);
+  struct stat status {};
+  DLCM_CHECK(fstat(opened, &status) == 0, "cannot read '", path, "': ", std::strerror(errno));
+  DLCM_CHECK_INPUT(!S_ISDIR(status.st_mode), "'", path, "' is a folder, expected an HDF5 file");
+  DLCM_CHECK_INPUT(S_ISREG(status.st_mode), "'", path, "' is not a regular file");
+  DLCM_CHECK_INPUT(status.st_size > 0, "'", path, "' is empty");
+  std::array<unsigned char, 8> start{};
+  read_at(opened, path, start.data(), start.size(), 0);
+  if (start == kHdf5Signature) return {};
+  DLCM_CHECK_INPUT(std::memcmp(start.data(), kSealStart, start.size()) == 0, "'", path,
+                   "' is not an HDF5 file (", status.st_size, " bytes, no signature)");
+  return {true, find_damage(opened, path, status.st_size)};
+}
+
+}  // namespace dlcm::data

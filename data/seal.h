@@ -1,0 +1,27 @@
+// The seal: what makes any flipped bit of a file of ours noticed.
+//
+// HDF5 lets a file begin with a block that it does not read (the user block). Ours has 512 bytes: the line
+//   dlcm-file crc32=XXXXXXXX length=N
+// and zeros, where N is the number of bytes after the block and XXXXXXXX their CRC-32 (zlib's), in
+// hexadecimal. h5py and the HDF5 tools read such files as any other.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+namespace dlcm::data {
+
+inline constexpr int64_t kSealBytes = 512;
+
+// Reads what follows the first 512 bytes of the open file and writes the seal there. `path` is for messages.
+void write_seal(int descriptor, const std::string& path);
+
+struct SealCheck {
+  bool sealed = false;  // false: a plain HDF5 file of somebody else, nothing was checked
+  std::string damage;   // empty where the file is whole
+};
+// Reads the whole file. Throws InputError where there is no such file, it is a folder, empty or not HDF5, and
+// Error where it may not be read.
+SealCheck check_seal(const std::string& path);
+
+}  // namespace dlcm::data

@@ -1,0 +1,44 @@
+#include "data/tokenizer.h"
+
+#include "data/sha256.h"
+#include "tensor/check.h"
+
+namespace dlcm::data {
+
+ByteTokenizer::ByteTokenizer() {
+  for (int byte = 0; byte < 256; ++byte) bytes_ += static_cast<char>(byte);
+}
+
+std::string ByteTokenizer::identity() const {
+  return "bytes sha256=" + sha256("bytes 257");
+}
+
+void ByteTokenizer::encode(std::string_view text, std::vector<int32_t>& ids) const {
+  ids.reserve(ids.size() + text.size());
+  for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+}
+
+std::string_view ByteTokenizer::decode(int32_t id) const {
+  DLCM_CHECK_INPUT(id >= 0 && id < vocab_size(), "tokenizer 'bytes': id ", id, ", allowed are 0 to ",
+                   vocab_size() - 1);
+  if (id == begin_id()) return {};
+  return std::string_view(bytes_).substr(static_cast<size_t>(id), 1);
+}
+
+std::unique_ptr<Tokenizer> load_tokenizer(const std::string& name_or_path) {
+  if (name_or_path == "bytes") return std::make_unique<ByteTokenizer>();
+  const std::string_view suffix = ".json";
+  const bool is_json = name_or_path.size() > suffix.size() && name_or_path.ends_with(suffix);
+  DLCM_CHECK_INPUT(!is_json, "tokenizer '", name_or_path,
+                   "': tokenizer.json files are not supported yet; use 'bytes'");
+  throw InputError(concat("tokenizer '", name_or_path, "' is unknown; allowed: bytes"));
+}
+
+std::unique_ptr<Tokenizer> tokenizer_of_identity(const std::string& identity, const std::string& file) {
+  auto bytes = std::make_unique<ByteTokenizer>();
+  DLCM_CHECK_INPUT(bytes->identity() == identity, "'", file, "': tokenizer '", identity,
+                   "' is unknown to this program, which holds '", bytes->identity(), "'");
+  return bytes;
+}
+
+}  // namespace dlcm::data

@@ -1,0 +1,51 @@
+// From text to token ids and back.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dlcm::data {
+
+class Tokenizer {
+ public:
+  virtual ~Tokenizer() = default;
+  virtual int64_t vocab_size() const = 0;
+  // What shards and checkpoints carry: the name and the SHA-256 of the vocabulary, "NAME sha256=HEX". Two
+  // tokenizers with the same identity give the same ids.
+  virtual std::string identity() const = 0;
+  virtual int32_t begin_id() const = 0;  // before a document's first token
+  virtual int32_t end_id() const = 0;    // after its last
+  // Appends the ids of the text, without begin and end. May be called by several threads at once.
+  virtual void encode(std::string_view text, std::vector<int32_t>& ids) const = 0;
+  // The bytes that the id stands for: empty for begin and end. Throws InputError outside [0, vocab_size). A
+  // character may be spread over several ids.
+  virtual std::string_view decode(int32_t id) const = 0;
+};
+
+// Ids 0 to 255 are the bytes of UTF-8 text, 256 is both begin and end. As there is no vocabulary file, the
+// hash is that of the text "bytes 257".
+class ByteTokenizer final : public Tokenizer {
+ public:
+  ByteTokenizer();
+  int64_t vocab_size() const override { return 257; }
+  std::string identity() const override;
+  int32_t begin_id() const override { return 256; }
+  int32_t end_id() const override { return 256; }
+  void encode(std::string_view text, std::vector<int32_t>& ids) const override;
+  std::string_view decode(int32_t id) const override;
+
+ private:
+  std::string bytes_;  // all 256 in order
+};
+
+// "bytes", or the path of a tokenizer.json, which this version refuses by name.
+std::unique_ptr<Tokenizer> load_tokenizer(const std::string& name_or_path);
+
+// The tokenizer whose identity a shard or checkpoint carries; InputError where it is not one that this
+// program holds. `file` is for the message.
+std::unique_ptr<Tokenizer> tokenizer_of_identity(const std::string& identity, const std::string& file);
+
+}  // namespace dlcm::data
