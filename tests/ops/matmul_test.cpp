@@ -1,5 +1,7 @@
 #include "tensor/ops/matmul.h"
 
+#include <array>
+
 #include <doctest.h>
 
 #include "autograd/ops.h"
@@ -122,17 +124,37 @@ TEST_CASE("matmul_into accumulates, in the row kernel and in the library") {
   CHECK(kept.to_vector<float>() == std::vector<float>(4, 5));
 }
 
-TEST_CASE("matmul: long sums of few elements do not depend on the number of threads") {
+TEST_CASE("products do not depend on the number of threads, long sums of few elements neither") {
   const int threads = thread_count();
-  const Tensor dy = random_tensor({4000, 8}, DType::f32, 10), x = random_tensor({4000, 12}, DType::f32, 11);
-  Tensor first;
-  for (const int count : {1, 2, 3}) {
-    set_thread_count(count);
-    const Tensor dweight = ops::linear_backward_weight(dy, x);
-    if (count == 1) first = dweight;
-    CHECK(bit_equal(dweight, first));
+  for (const auto& [m, n, k] :
+       std::vector<std::array<int64_t, 3>>{{8, 12, 4000}, {128, 130, 3000}, {700, 90, 64}}) {
+    CAPTURE(concat(m, " x ", n, " x ", k));
+    const Tensor x = random_tensor({m, k}, DType::f32, 10), weight = random_tensor({n, k}, DType::f32, 11);
+    const Tensor dy = random_tensor({m, n}, DType::f32, 12);
+    std::vector<Tensor> first;
+    for (const int count : {1, 2, 3, 8}) {
+      set_thread_count(count);
+      const std::vector<Tensor> results = {ops::linear(x, weight), ops::linear_backward_input(dy, weight),
+                                           ops::linear_backward_weight(dy, x),
+                                           ops::linear_backward_weight(x.view({k, m}), weight.view({k, n}))};
+      if (count == 1) first = results;
+      for (size_t i = 0; i < results.size(); ++i) CHECK(bit_equal(results[i], first[i]));
+    }
   }
   set_thread_count(threads);
+}
+
+TEST_CASE("products of several tiles") {
+  for (const DType dtype : {DType::f32, DType::f64}) {
+    const Tensor a = random_tensor({300, 70}, dtype, 13), b = random_tensor({70, 203}, dtype, 14);
+    const Tensor expected = naive_matmul(a.to(DType::f64), b.to(DType::f64));
+    const Tensor at = transposed(a.to(DType::f64)).to(dtype), bt = transposed(b.to(DType::f64)).to(dtype);
+    const double tolerance = dtype == DType::f32 ? 3e-5 : 1e-12;
+    CHECK_CLOSE(ops::matmul(a, Transpose::no, b, Transpose::no), expected, tolerance);
+    CHECK_CLOSE(ops::matmul(at, Transpose::yes, b, Transpose::no), expected, tolerance);
+    CHECK_CLOSE(ops::matmul(a, Transpose::no, bt, Transpose::yes), expected, tolerance);
+    CHECK_CLOSE(ops::matmul(at, Transpose::yes, bt, Transpose::yes), expected, tolerance);
+  }
 }
 
 TEST_CASE("matmul errors name the shapes") {
