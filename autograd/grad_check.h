@@ -28,7 +28,8 @@ using Function = std::function<std::vector<Variable>(const std::vector<Variable>
 GradCheckResult grad_check(const Function& function, const std::vector<Tensor>& inputs,
                            const GradCheckOptions& options = {});
 
-// The same for parameters that the function captures: `leaves` are perturbed in place.
+// The same for parameters that the function captures: `leaves` are perturbed in place and their gradients
+// replaced.
 GradCheckResult grad_check_leaves(const std::function<std::vector<Variable>()>& function,
                                   const std::vector<Variable>& leaves, const GradCheckOptions& options = {});
 

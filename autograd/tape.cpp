@@ -54,12 +54,13 @@ Variable::Variable(Tensor value, bool requires_grad)
     : value_(std::move(value)), slot_(std::make_shared<Slot>()) {
   slot_->shape = value_.shape();
   slot_->dtype = value_.dtype();
+  slot_->device = value_.device();
   slot_->requires_grad = requires_grad;
 }
 
 Tensor BackwardContext::gradient(size_t index) const {
   const Slot& slot = *outputs_.at(index);
-  return slot.grad.defined() ? slot.grad : Tensor::zeros(slot.shape, slot.dtype);
+  return slot.grad.defined() ? slot.grad : Tensor::zeros(slot.shape, slot.dtype, slot.device);
 }
 
 Tape::Recording::Recording(Tape* tape) : outer_(active_tape()) {
@@ -76,7 +77,8 @@ Tape* Tape::active() {
 void Tape::backward(const std::vector<Root>& roots) {
   std::vector<std::pair<Variable, Tensor>> seeded;
   for (const Root& root : roots) {
-    seeded.emplace_back(root.value, Tensor::full(root.value.shape(), root.seed, root.value.dtype()));
+    const Tensor& value = root.value.value();
+    seeded.emplace_back(root.value, Tensor::full(value.shape(), root.seed, value.dtype(), value.device()));
   }
   backward(seeded);
 }

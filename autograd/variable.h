@@ -16,6 +16,7 @@ namespace dlcm::autograd {
 struct Slot {
   Shape shape;
   DType dtype = DType::f32;
+  Device device;
   bool requires_grad = false;
   Tensor grad;  // undefined until the first gradient arrives
 };

@@ -52,7 +52,7 @@ double ModelConfig::concept_multiplier() const {
 }
 
 void check(const ModelConfig& config) {
-  check_size("vocab_size", config.vocab_size, 2);
+  check_size("model.vocab_size", config.vocab_size, 2);
   check_stack("model.token", config.token);
   check_size("mup.token_base", config.mup.token_base, 1);
   if (config.kind == ModelKind::transformer) {

@@ -50,7 +50,7 @@ struct MupConfig {
 
 struct ModelConfig {
   ModelKind kind = ModelKind::dlcm;
-  int64_t vocab_size = 257;  // of the tokenizer that made the shards; not a key of the file
+  int64_t vocab_size = 257;  // of the shards' tokenizer; the key counts only without data (train --dry-run)
   StackConfig token = {256, 4, 2, 1024};
   int64_t encoder_layers = 3;
   int64_t decoder_layers = 2;

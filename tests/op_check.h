@@ -24,6 +24,8 @@ Comparison compare(const Tensor& found, const Tensor& expected, double tolerance
 // Whether both have the same dtype, shape and bytes.
 bool bit_equal(const Tensor& a, const Tensor& b);
 
+enum class CudaKernel { no, yes };
+
 // An operator under test. Inputs are the floating tensors; ids, offsets and the like are captured by the
 // functions.
 struct OperatorCase {
@@ -38,12 +40,15 @@ struct OperatorCase {
   double tolerance_f32 = 1e-5;
   double tolerance_f64 = 1e-12;
   autograd::GradCheckOptions gradients = {};
+  // Whether forward and backward have CUDA kernels (f32), to be compared with the CPU's.
+  CudaKernel cuda = CudaKernel::no;
 };
 
 // doctest CHECKs of: output shapes; values in f64 and f32 against the reference; inputs that are views into
-// the middle of larger tensors; the same bits with 1, 2 and 3 threads; the gradient check, its gradients in
-// f32 close to those in f64; and, in a build with CUDA and a device (real or emulated), the CUDA result
-// against the CPU's.
+// the middle of larger tensors (the same bits) and are left as they were; the same bits, forward and
+// backward, with 1, 2 and 3 threads; the gradient check, its gradients in f32 within 10 tolerance_f32 of
+// those in f64; and, for an operator that has a CUDA kernel, where there is a device (real or emulated), the
+// CUDA result against the CPU's.
 void check_operator(const OperatorCase& operator_case);
 
 }  // namespace dlcm::test

@@ -5,11 +5,13 @@
 #include <iostream>
 #include <new>
 
+#include "apps/common/cpu_features.h"
 #include "tensor/check.h"
 
 namespace dlcm::apps {
 
 int run_program(const char* name, const std::function<int()>& body) {
+  if (!cpu_is_supported(name)) return 1;
   try {
     const int code = body();
     std::cout.flush();

@@ -7,8 +7,8 @@
 namespace dlcm::apps {
 
 // Runs the body and turns what it throws into one line "name: message" and an exit code: 2 for an InputError
-// (the command line or a file's content is wrong), 1 for anything else. Flushes standard output and reports
-// where that fails.
+// (the command line or a file's content is wrong), 1 for anything else, also where this machine's CPU lacks
+// what the program was compiled for. Flushes standard output and reports where that fails.
 int run_program(const char* name, const std::function<int()>& body);
 
 // Version, commit, compiler, libraries found and CPU features used, a line each: what `--version` prints.

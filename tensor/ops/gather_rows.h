@@ -11,3 +11,11 @@ Tensor gather_rows(const Tensor& x, const Tensor& index);
 Tensor gather_rows_backward(const Tensor& dy, const Tensor& index, int64_t rows);
 
 }  // namespace dlcm::ops
+
+namespace dlcm::cpu {
+
+// The kernels, with indices already checked and the result preallocated; `embedding` is the same operation.
+void gather_rows_forward(const Tensor& x, const Tensor& index, const Tensor& y);
+void gather_rows_backward(const Tensor& dy, const Tensor& index, const Tensor& dx);
+
+}  // namespace dlcm::cpu

@@ -1,9 +1,11 @@
 // Smoothing of concepts (Eq. 11), causal, restarting at each document. z [M, D]; cu_seqlens [documents + 1]
 // i32 counts concepts; all floating tensors of one dtype, f32 or f64.
 //
-//   blend: y_k = (1 - g) z_k + g z_{k-1},  g = sigmoid(gate), gate [D]; a document's first concept stays as
-//   it is. ema:   y_k = P_k z_k + (1 - P_k) y_{k-1} (H-Net, arXiv 2507.07955), P [M]; a document's first
-//   concept stays as it is.
+//   blend:  y_k = (1 - g) z_k + g z_{k-1},  g = sigmoid(gate), gate [D]
+//   ema:    y_k = P_k z_k + (1 - P_k) y_{k-1}, P [M] (H-Net, arXiv 2507.07955)
+//
+// and y_k = z_k for a document's first concept in both. cu_seqlens must begin with 0, increase and end with
+// M; throws Error naming what breaks this.
 #pragma once
 
 #include "tensor/tensor.h"

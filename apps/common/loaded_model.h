@@ -1,0 +1,27 @@
+// A model as the programs that use one get it: from a checkpoint, ready to run.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "apps/common/config.h"
+#include "data/tokenizer.h"
+#include "dlcm/language_model.h"
+
+namespace dlcm::apps {
+
+struct LoadedModel {
+  std::string path;  // of the checkpoint read
+  Config config;     // as stored in it
+  std::unique_ptr<LanguageModel> model;
+  std::unique_ptr<data::Tokenizer> tokenizer;
+  int64_t step = 0;
+  int64_t tokens_seen = 0;
+};
+
+// `source` is a checkpoint or a run's folder, whose newest complete checkpoint is taken. Throws InputError
+// naming file and parameter where something is missing, damaged or of another shape than the configuration
+// says.
+LoadedModel load_model(const std::string& source);
+
+}  // namespace dlcm::apps

@@ -1,0 +1,43 @@
+// What a model costs before it is built: parameters, bytes and FLOPs by part (section 14). Computed from the
+// module tree and the configuration; nothing is allocated.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dlcm/language_model.h"
+
+namespace dlcm {
+
+// The FLOPs of one token's forward pass; a multiply-add counts 2. The backbone's are divided by R.
+struct TokenFlops {
+  double matrices = 0;  // 2 x elements of every matrix that the token meets
+  double self_attention =
+      0;  // scores and weighted sums over the keys seen on average in a document of `context` tokens
+  double cross_attention = 0;  // likewise over concepts
+  double logits = 0;
+  double total() const { return matrices + self_attention + cross_attention + logits; }
+};
+
+struct PartCost {
+  std::string name;  // first component of the parameters' paths: "embedding", "encoder", ...
+  int64_t parameters = 0;
+  TokenFlops flops;                       // forward, per token
+  double activation_bytes_per_token = 0;  // kept for backward
+};
+
+struct ModelCost {
+  std::vector<PartCost> parts;
+  int64_t parameters = 0;
+  TokenFlops forward;  // per token; training costs three times as much, four with recomputation by block
+  double activation_bytes_per_token = 0;
+};
+
+// Documents of `context` tokens, compute in float32.
+ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute recompute);
+
+// FLOPs of training on one token: forward, and twice that for backward; recomputation adds a forward pass of
+// the blocks.
+double training_flops_per_token(const ModelCost& cost, nn::Recompute recompute);
+
+}  // namespace dlcm

@@ -1,0 +1,65 @@
+#include "nn/self_attention.h"
+
+#include <cmath>
+
+#include "autograd/ops.h"
+
+namespace dlcm::nn {
+namespace {
+
+double residual_scale(const BlockConfig& config) {
+  return 1.0 / std::sqrt(2.0 * static_cast<double>(config.layers));
+}
+
+}  // namespace
+
+SelfAttention::SelfAttention(Module& parent, const std::string& name, const BlockConfig& config)
+    : Module(parent, name),
+      config_(config),
+      q_proj_(*this, "q_proj", {config.width, config.width}, matrix_role(config.fan_in)),
+      k_proj_(*this, "k_proj", {config.kv_heads * config.head_dim(), config.width},
+              matrix_role(config.fan_in)),
+      v_proj_(*this, "v_proj", {config.kv_heads * config.head_dim(), config.width},
+              matrix_role(config.fan_in)),
+      o_proj_(*this, "o_proj", {config.width, config.width},
+              matrix_role(config.fan_in, residual_scale(config))),
+      q_norm_(*this, "q_norm", {config.head_dim()}, vector_role(1.0)),
+      k_norm_(*this, "k_norm", {config.head_dim()}, vector_role(1.0)) {}
+
+SelfAttention::Projected SelfAttention::project(const Variable& x, const Tensor& rotary) const {
+  const int64_t rows = x.size(0);
+  const auto heads_of = [&](const Parameter& projection, int64_t heads) {
+    return autograd::view(autograd::linear(x, projection.variable()), {rows, heads, config_.head_dim()});
+  };
+  Projected result;
+  result.q = autograd::rms_norm(heads_of(q_proj_, config_.heads), q_norm_.variable(), kNormEpsilon);
+  result.k = autograd::rms_norm(heads_of(k_proj_, config_.kv_heads), k_norm_.variable(), kNormEpsilon);
+  result.q = autograd::rotary(result.q, rotary);
+  result.k = autograd::rotary(result.k, rotary);
+  result.v = heads_of(v_proj_, config_.kv_heads);
+  return result;
+}
+
+Variable SelfAttention::output(const Variable& heads) const {
+  return autograd::linear(autograd::view(heads, {heads.size(0), config_.width}), o_proj_.variable());
+}
+
+Variable SelfAttention::forward(const Variable& x, const SequenceLayout& layout, KeyValueCache* cache) const {
+  const Projected projected = project(x, layout.rotary);
+  if (cache != nullptr) cache->append(projected.k.value(), projected.v.value());
+  return output(autograd::attention(projected.q, projected.k, projected.v, layout.causal));
+}
+
+Variable SelfAttention::step(const Variable& x, const Tensor& rotary,
+                             std::span<KeyValueCache* const> caches) const {
+  const Projected projected = project(x, rotary);
+  const Tensor result = projected.q.value().empty_like();
+  for (int64_t b = 0; b < x.size(0); ++b) {
+    KeyValueCache& cache = *caches[static_cast<size_t>(b)];
+    cache.append(projected.k.value().slice(b, b + 1), projected.v.value().slice(b, b + 1));
+    result.slice(b, b + 1).copy_from(attend_to_cache(projected.q.value().slice(b, b + 1), cache));
+  }
+  return output(Variable(result));
+}
+
+}  // namespace dlcm::nn

@@ -1,0 +1,49 @@
+#include "nn/sequence_layout.h"
+
+#include "tensor/ops/rotary.h"
+
+namespace dlcm::nn {
+namespace {
+
+void check_offsets(const Tensor& cu_seqlens) {
+  DLCM_CHECK(cu_seqlens.rank() == 1 && cu_seqlens.numel() >= 1, "cu_seqlens has shape ", cu_seqlens.shape(),
+             ", expected [documents + 1]");
+  const int32_t* offsets = cu_seqlens.data<int32_t>();
+  DLCM_CHECK(offsets[0] == 0, "cu_seqlens begins with ", offsets[0], ", expected 0");
+  for (int64_t i = 1; i < cu_seqlens.numel(); ++i) {
+    DLCM_CHECK(offsets[i] >= offsets[i - 1], "cu_seqlens falls from ", offsets[i - 1], " to ", offsets[i],
+               " at ", i);
+  }
+}
+
+}  // namespace
+
+Tensor positions_of(const Tensor& cu_seqlens) {
+  const int32_t* offsets = cu_seqlens.data<int32_t>();
+  const int64_t documents = cu_seqlens.numel() - 1;
+  Tensor positions = Tensor::empty({offsets[documents]}, DType::i32);
+  for (int64_t document = 0; document < documents; ++document) {
+    for (int32_t t = offsets[document]; t < offsets[document + 1]; ++t) {
+      positions.data<int32_t>()[t] = t - offsets[document];
+    }
+  }
+  return positions;
+}
+
+SequenceLayout make_layout(const Tensor& cu_seqlens, int64_t head_dim, DType dtype) {
+  check_offsets(cu_seqlens);
+  const Tensor positions = positions_of(cu_seqlens);
+  const int64_t rows = positions.numel();
+  SequenceLayout layout;
+  layout.cu_seqlens = cu_seqlens;
+  layout.causal.key_begin = Tensor::empty({rows}, DType::i32);
+  layout.causal.key_end = Tensor::empty({rows}, DType::i32);
+  for (int64_t t = 0; t < rows; ++t) {
+    layout.causal.key_begin.data<int32_t>()[t] = static_cast<int32_t>(t) - positions.data<int32_t>()[t];
+    layout.causal.key_end.data<int32_t>()[t] = static_cast<int32_t>(t) + 1;
+  }
+  layout.rotary = ops::rotary_table(positions, head_dim, kRotaryBase, dtype);
+  return layout;
+}
+
+}  // namespace dlcm::nn

@@ -1,0 +1,28 @@
+// A pre-norm transformer block: x += attention(RMSNorm(x)); x += mlp(RMSNorm(x)). Encoder, backbone, decoder
+// and the baseline are stacks of it.
+#pragma once
+
+#include "nn/mlp.h"
+#include "nn/self_attention.h"
+
+namespace dlcm::nn {
+
+class TransformerBlock : public Module {
+ public:
+  TransformerBlock(Module& parent, const std::string& name, const BlockConfig& config);
+
+  // As SelfAttention's: x [T, width] of a packed batch, or [B, width], one token per sequence.
+  Variable forward(const Variable& x, const SequenceLayout& layout, KeyValueCache* cache = nullptr) const;
+  Variable step(const Variable& x, const Tensor& rotary, std::span<KeyValueCache* const> caches) const;
+
+ private:
+  Variable normalized_for_attention(const Variable& x) const;
+  Variable with_mlp(const Variable& x) const;
+
+  Parameter attention_norm_;
+  SelfAttention attention_;
+  Parameter mlp_norm_;
+  Mlp mlp_;
+};
+
+}  // namespace dlcm::nn

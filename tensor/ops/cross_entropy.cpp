@@ -1,0 +1,154 @@
+#include "tensor/ops/cross_entropy.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "tensor/dispatch.h"
+#include "tensor/ops/matmul.h"
+#include "tensor/parallel.h"
+#include "tensor/profile.h"
+#include "tensor/vector_math.h"
+
+namespace dlcm::cpu {
+namespace {
+
+// Rows of logits at hand at once: as many as this takes, and at least so many that the passes over the weight
+// and its gradient are worth it.
+constexpr int64_t kChunkBytes = int64_t{8} << 20;
+constexpr int64_t kMinimumRows = 128;
+
+// Partial sums kept apart: vectors of any width, in an order that depends on n alone.
+constexpr int64_t kLanes = 64;
+
+// Replaces the row by exp(scale x_i - highest); returns their sum.
+template <class T>
+double exponentials(T* x, int64_t n, T scale, T highest) {
+  T lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t j = 0; j < kLanes; ++j) {
+      x[i + j] = fast_exp(x[i + j] * scale - highest);
+      lanes[j] += x[i + j];
+    }
+  }
+  for (int64_t j = 0; i + j < n; ++j) {
+    x[i + j] = fast_exp(x[i + j] * scale - highest);
+    lanes[j] += x[i + j];
+  }
+  double total = 0;
+  for (const T lane : lanes) total += static_cast<double>(lane);
+  return total;
+}
+
+// Loss of one row of logits, which become the gradients of the loss with respect to them before scaling:
+// scale (softmax - one at the target).
+template <class T>
+T row_loss(T* logits, int64_t n, int32_t target, T scale) {
+  // The largest scaled logit; a negative scale makes it the smallest one's.
+  T highest = max_of(logits, n) * scale;
+  if (scale < 0) highest = *std::min_element(logits, logits + n) * scale;
+  const T target_logit = logits[target] * scale;
+  const double total = exponentials(logits, n, scale, highest);
+  const T factor = static_cast<T>(static_cast<double>(scale) / total);
+  for (int64_t i = 0; i < n; ++i) logits[i] *= factor;
+  logits[target] -= scale;
+  return static_cast<T>(std::log(total) + static_cast<double>(highest - target_logit));
+}
+
+template <class T>
+void chunk_losses(const Tensor& logits, const int32_t* targets, T scale, T* loss) {
+  const int64_t n = logits.size(1);
+  parallel_for(logits.size(0), grain_for(n), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      T* x = logits.data<T>() + row * n;
+      if (targets[row] < 0) {
+        std::fill_n(x, n, T{0});
+        loss[row] = 0;
+      } else {
+        loss[row] = row_loss(x, n, targets[row], scale);
+      }
+    }
+  });
+}
+
+template <class T>
+void linear_cross_entropy_of(const Tensor& x, const Tensor& weight, const Tensor& targets, double logit_scale,
+                             const ops::LinearCrossEntropy& result) {
+  using ops::Transpose;
+  const int64_t rows = x.size(0);
+  const int64_t n = weight.size(0);
+  const int64_t per_chunk =
+      std::min(rows, std::max(kMinimumRows, kChunkBytes / static_cast<int64_t>(sizeof(T)) / n));
+  const Tensor scratch = Tensor::empty({per_chunk, n}, x.dtype());
+  bool first = true;
+  for (int64_t begin = 0; begin < rows; begin += per_chunk) {
+    const int64_t end = std::min(rows, begin + per_chunk);
+    const Tensor logits = scratch.slice(0, end - begin);
+    const Tensor input = x.slice(begin, end);
+    ops::matmul_into(input, Transpose::no, weight, Transpose::yes, logits, false);
+    chunk_losses(logits, targets.data<int32_t>() + begin, static_cast<T>(logit_scale),
+                 result.loss.data<T>() + begin);
+    if (!result.dx.defined()) continue;
+    ops::matmul_into(logits, Transpose::no, weight, Transpose::no, result.dx.slice(begin, end), false);
+    ops::matmul_into(logits, Transpose::yes, input, Transpose::no, result.dweight, !first);
+    first = false;
+  }
+  if (first && result.dweight.defined()) result.dweight.fill(0);
+}
+
+void linear_cross_entropy_forward(const Tensor& x, const Tensor& weight, const Tensor& targets,
+                                  double logit_scale, const ops::LinearCrossEntropy& result) {
+  DLCM_FLOATING(x.dtype(), T, linear_cross_entropy_of<T>(x, weight, targets, logit_scale, result));
+}
+
+template <class T>
+double total_of(const Tensor& loss) {
+  double total = 0;
+  for (int64_t t = 0; t < loss.numel(); ++t) total += static_cast<double>(loss.data<T>()[t]);
+  return total;
+}
+
+void sum_losses(const Tensor& loss, double& total) {
+  DLCM_FLOATING(loss.dtype(), T, total = total_of<T>(loss));
+}
+
+}  // namespace
+}  // namespace dlcm::cpu
+
+namespace dlcm::ops {
+namespace {
+
+void check_arguments(const Tensor& x, const Tensor& weight, const Tensor& targets) {
+  DLCM_CHECK(x.rank() == 2 && weight.rank() == 2 && x.size(1) == weight.size(1) && weight.size(0) > 0,
+             "linear_cross_entropy: x has shape ", x.shape(), ", weight ", weight.shape(),
+             "; expected [T, d] and [V, d]");
+  DLCM_CHECK(x.dtype() == weight.dtype(), "linear_cross_entropy: x is ", x.dtype(), ", weight is ",
+             weight.dtype());
+  DLCM_CHECK(targets.shape() == Shape{x.size(0)} && targets.dtype() == DType::i32,
+             "linear_cross_entropy: targets have shape ", targets.shape(), " and dtype ", targets.dtype(),
+             ", expected ", Shape{x.size(0)}, " of i32");
+  for (int64_t t = 0; t < x.size(0); ++t) {
+    const int32_t target = targets.data<int32_t>()[t];
+    DLCM_CHECK(target >= -1 && target < weight.size(0), "linear_cross_entropy: target ", target,
+               " at position ", t, " is not a token of the vocabulary of ", weight.size(0),
+               " (-1 stands for none)");
+  }
+}
+
+}  // namespace
+
+LinearCrossEntropy linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& targets,
+                                        double logit_scale, WithGradients gradients) {
+  check_arguments(x, weight, targets);
+  LinearCrossEntropy result = {Tensor::empty({x.size(0)}, x.dtype(), x.device()), 0, {}, {}};
+  if (gradients == WithGradients::yes) {
+    result.dx = x.empty_like();
+    result.dweight = weight.empty_like();
+  }
+  const ProfileScope profile("linear_cross_entropy");
+  DLCM_DISPATCH_CPU(x.device(), linear_cross_entropy_forward(x, weight, targets, logit_scale, result));
+  DLCM_DISPATCH_CPU(x.device(), sum_losses(result.loss, result.sum));
+  return result;
+}
+
+}  // namespace dlcm::ops

@@ -1,0 +1,83 @@
+#include "tensor/ops/swiglu.h"
+
+#include "tensor/dispatch.h"
+#include "tensor/parallel.h"
+#include "tensor/profile.h"
+#include "tensor/vector_math.h"
+
+namespace dlcm::cpu {
+namespace {
+
+constexpr int64_t kElementsPerRange = 4096;  // an exponential each
+
+template <class T>
+void forward(const Tensor& gate, const Tensor& up, const Tensor& y) {
+  parallel_for(gate.numel(), kElementsPerRange, [&](int64_t begin, int64_t end) {
+    const T* g = gate.data<T>();
+    const T* u = up.data<T>();
+    T* out = y.data<T>();
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) out[i] = g[i] * sigmoid(g[i]) * u[i];
+  });
+}
+
+// silu'(x) = sigmoid(x) (1 + x (1 - sigmoid(x)))
+template <class T>
+void backward(const Tensor& dy, const Tensor& gate, const Tensor& up, const Tensor& dgate,
+              const Tensor& dup) {
+  parallel_for(gate.numel(), kElementsPerRange, [&](int64_t begin, int64_t end) {
+    const T* dout = dy.data<T>();
+    const T* g = gate.data<T>();
+    const T* u = up.data<T>();
+    T* dg = dgate.data<T>();
+    T* du = dup.data<T>();
+#pragma omp simd
+    for (int64_t i = begin; i < end; ++i) {
+      const T s = sigmoid(g[i]);
+      dg[i] = dout[i] * u[i] * s * (T{1} + g[i] * (T{1} - s));
+      du[i] = dout[i] * g[i] * s;
+    }
+  });
+}
+
+void swiglu_forward(const Tensor& gate, const Tensor& up, const Tensor& y) {
+  DLCM_FLOATING(gate.dtype(), T, forward<T>(gate, up, y));
+}
+
+void swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up, const Tensor& dgate,
+                     const Tensor& dup) {
+  DLCM_FLOATING(gate.dtype(), T, backward<T>(dy, gate, up, dgate, dup));
+}
+
+}  // namespace
+}  // namespace dlcm::cpu
+
+namespace dlcm::ops {
+namespace {
+
+void check_alike(const char* name, const Tensor& gate, const Tensor& other) {
+  DLCM_CHECK(gate.shape() == other.shape() && gate.dtype() == other.dtype(), name, ": gate has shape ",
+             gate.shape(), " of ", gate.dtype(), ", the other operand ", other.shape(), " of ",
+             other.dtype());
+}
+
+}  // namespace
+
+Tensor swiglu(const Tensor& gate, const Tensor& up) {
+  check_alike("swiglu", gate, up);
+  const Tensor y = gate.empty_like();
+  const ProfileScope profile("swiglu");
+  DLCM_DISPATCH_CPU(gate.device(), swiglu_forward(gate, up, y));
+  return y;
+}
+
+SwigluGradients swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up) {
+  check_alike("swiglu_backward", gate, up);
+  check_alike("swiglu_backward", gate, dy);
+  const SwigluGradients result = {gate.empty_like(), up.empty_like()};
+  const ProfileScope profile("swiglu_backward");
+  DLCM_DISPATCH_CPU(gate.device(), swiglu_backward(dy, gate, up, result.dgate, result.dup));
+  return result;
+}
+
+}  // namespace dlcm::ops

@@ -1,0 +1,35 @@
+#!/bin/sh
+# Installs what is missing, builds and runs every test.
+#
+#   sh tests/run.sh [PRESET]     release (the default), debug, address or thread, as in CMakePresets.json
+set -eu
+
+cd "$(dirname "$0")/.."
+preset=${1:-release}
+case $preset in
+  release) build=build ;;
+  debug | address | thread) build=build-$preset ;;
+  *)
+    echo "run.sh: unknown preset '$preset'; there are release, debug, address, thread" >&2
+    exit 2
+    ;;
+esac
+
+sh apps/install_dependencies.sh
+if command -v ccache >/dev/null 2>&1; then
+  export CMAKE_CXX_COMPILER_LAUNCHER=ccache
+fi
+cmake --preset "$preset" -DDLCM_TESTS=ON
+cmake --build "$build"
+
+# ThreadSanitizer cannot place its shadow memory where addresses are randomised more than it knows.
+fixed_addresses=
+if [ "$preset" = thread ] && setarch "$(uname -m)" -R true 2>/dev/null; then
+  fixed_addresses="setarch $(uname -m) -R"
+fi
+log=$build/ctest.log
+status=0
+$fixed_addresses ctest --test-dir "$build" --output-on-failure --no-tests=error --output-log "$log" || status=$?
+# The summary once more, as the last line.
+grep 'tests passed' "$log" | tail -n 1 || true
+exit "$status"
