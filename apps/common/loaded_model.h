@@ -19,8 +19,9 @@ struct LoadedModel {
   int64_t tokens_seen = 0;
 };
 
-// `source` is a checkpoint or a run's folder, whose newest complete checkpoint is taken. Throws InputError naming file
-// and parameter where something is missing, damaged or of another shape than the configuration says.
+// `source` is a checkpoint or a run's folder, whose newest complete checkpoint is taken. Throws InputError
+// naming file and parameter where something is missing, damaged or of another shape than the configuration
+// says.
 LoadedModel load_model(const std::string& source);
 
 }  // namespace dlcm::apps
