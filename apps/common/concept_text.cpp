@@ -33,7 +33,7 @@ ControlCharacters control_characters_for_output() {
 }
 
 ConceptPrinter::ConceptPrinter(std::ostream& out, ConceptMarks marks, ControlCharacters controls)
-    : out_(out), marks_(marks), controls_(controls) {}
+    : out_(&out), marks_(marks), controls_(controls) {}
 
 void ConceptPrinter::print(const TextPiece& piece) {
   auto mark = piece.marks.begin();
@@ -50,7 +50,7 @@ void ConceptPrinter::begin_concept() {
   if (!anything_) return;  // nothing to part it from
   colour_ = 1 - colour_;
   coloured_ = false;
-  if (marks_ == ConceptMarks::bars) out_ << '|';
+  if (marks_ == ConceptMarks::bars) *out_ << '|';
 }
 
 void ConceptPrinter::put(char c) {
@@ -58,19 +58,19 @@ void ConceptPrinter::put(char c) {
   if (c == '\n') finish();  // or the colour would run to the terminal's edge
   if (c != '\n' && marks_ == ConceptMarks::colours && !coloured_) start_colour();
   if (controls_ == ControlCharacters::as_pictures && is_control(c)) {
-    out_ << picture(c);
+    *out_ << picture(c);
   } else {
-    out_ << c;
+    *out_ << c;
   }
 }
 
 void ConceptPrinter::start_colour() {
-  out_ << kColours[static_cast<size_t>(colour_)];
+  *out_ << kColours[static_cast<size_t>(colour_)];
   coloured_ = true;
 }
 
 void ConceptPrinter::finish() {
-  if (coloured_) out_ << kPlain;
+  if (coloured_) *out_ << kPlain;
   coloured_ = false;
 }
 

@@ -36,7 +36,7 @@ class ConceptPrinter {
   void put(char c);
   void start_colour();
 
-  std::ostream& out_;
+  std::ostream* out_;
   ConceptMarks marks_;
   ControlCharacters controls_;
   bool anything_ = false;  // printed so far
