@@ -68,8 +68,9 @@ class Hdf5Writer {
   void dataset(const std::string& name, const std::vector<int64_t>& sizes, const T* values) {
     write_dataset(name, kElementOf<T>, sizes, values);
   }
-  // A dataset of rank 1 that grows.
-  void growing_dataset(const std::string& name, ElementType type, int64_t chunk);
+  // A dataset that grows, in chunks of `chunk` rows: of rank 1, or of rank 2 with rows of `row` elements
+  // where that is not 0. What is appended is whole rows; `count` counts elements.
+  void growing_dataset(const std::string& name, ElementType type, int64_t chunk, int64_t row = 0);
   template <class T>
   void append(const std::string& name, const T* values, int64_t count) {
     append_values(name, kElementOf<T>, values, count);

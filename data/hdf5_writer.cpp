@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <map>
 #include <optional>
 
@@ -43,8 +44,14 @@ uint64_t dataset_bound(ElementType type, const std::vector<int64_t>& sizes) {
 struct GrowingDataset {
   Hdf5Handle handle;
   ElementType type = ElementType::other;
-  uint64_t chunk = 0;
-  uint64_t count = 0;
+  uint64_t chunk = 0;     // rows
+  uint64_t row = 1;       // elements
+  bool has_rows = false;  // rank 2
+  uint64_t count = 0;     // rows so far
+
+  // Sizes of so many rows, as HDF5 takes them; the dataset's rank of these count.
+  std::array<hsize_t, 2> sizes(uint64_t rows) const { return {rows, row}; }
+  int rank() const { return has_rows ? 2 : 1; }
 };
 
 }  // namespace
@@ -175,13 +182,19 @@ void Hdf5Writer::write_dataset(const std::string& name, ElementType type, const 
   state_->check(handle.close(), what, "H5Dclose");
 }
 
-void Hdf5Writer::growing_dataset(const std::string& name, ElementType type, int64_t chunk) {
+void Hdf5Writer::growing_dataset(const std::string& name, ElementType type, int64_t chunk, int64_t row) {
   silence_hdf5();
   state_->need(kDatasetOverhead);
   GrowingDataset dataset;
   dataset.type = type;
   dataset.chunk = static_cast<uint64_t>(chunk);
-  dataset.handle = state_->create(name, type, {0}, {dataset.chunk}, true);
+  dataset.has_rows = row > 0;
+  dataset.row = static_cast<uint64_t>(std::max<int64_t>(row, 1));
+  std::vector<hsize_t> extent = {0, dataset.row};
+  std::vector<hsize_t> chunks = {dataset.chunk, dataset.row};
+  extent.resize(static_cast<size_t>(dataset.rank()));
+  chunks.resize(static_cast<size_t>(dataset.rank()));
+  dataset.handle = state_->create(name, type, extent, chunks, true);
   state_->growing.emplace(name, std::move(dataset));
 }
 
@@ -189,23 +202,29 @@ void Hdf5Writer::append_values(const std::string& name, ElementType type, const 
   if (count == 0) return;
   silence_hdf5();
   GrowingDataset& dataset = state_->growing.at(name);
-  const auto chunks = [&](uint64_t elements) { return (elements + dataset.chunk - 1) / dataset.chunk; };
-  const auto added = static_cast<hsize_t>(count);
-  const hsize_t first = dataset.count;
-  const hsize_t total = first + added;
-  const uint64_t chunk_bytes = dataset.chunk * static_cast<uint64_t>(element_bytes(dataset.type));
-  state_->need((chunks(total) - chunks(first)) * (chunk_bytes + kChunkOverhead));
+  DLCM_CHECK(static_cast<uint64_t>(count) % dataset.row == 0, "cannot write '", state_->site.path,
+             "': dataset '", name, "' has rows of ", dataset.row, " elements, given are ", count);
+  const auto chunks = [&](uint64_t rows) { return (rows + dataset.chunk - 1) / dataset.chunk; };
+  const uint64_t added_rows = static_cast<uint64_t>(count) / dataset.row;
+  const std::array<hsize_t, 2> added = dataset.sizes(added_rows);
+  const std::array<hsize_t, 2> first = {dataset.count, 0};
+  const std::array<hsize_t, 2> total = dataset.sizes(dataset.count + added_rows);
+  const uint64_t chunk_bytes =
+      dataset.chunk * dataset.row * static_cast<uint64_t>(element_bytes(dataset.type));
+  state_->need((chunks(total[0]) - chunks(first[0])) * (chunk_bytes + kChunkOverhead));
   const std::string what = quoted("dataset", name);
   const hid_t id = dataset.handle.get();
-  state_->check(H5Dset_extent(id, &total), what, "H5Dset_extent");
+  state_->check(H5Dset_extent(id, total.data()), what, "H5Dset_extent");
   const Hdf5Handle in_file(state_->check(H5Dget_space(id), what, "H5Dget_space"), H5Sclose);
-  state_->check(H5Sselect_hyperslab(in_file.get(), H5S_SELECT_SET, &first, nullptr, &added, nullptr), what,
-                "H5Sselect_hyperslab");
-  const Hdf5Handle in_memory(state_->check(H5Screate_simple(1, &added, nullptr), what, "H5Screate_simple"),
-                             H5Sclose);
+  state_->check(
+      H5Sselect_hyperslab(in_file.get(), H5S_SELECT_SET, first.data(), nullptr, added.data(), nullptr), what,
+      "H5Sselect_hyperslab");
+  const Hdf5Handle in_memory(
+      state_->check(H5Screate_simple(dataset.rank(), added.data(), nullptr), what, "H5Screate_simple"),
+      H5Sclose);
   state_->check(H5Dwrite(id, native_type(type), in_memory.get(), in_file.get(), H5P_DEFAULT, values), what,
                 "H5Dwrite");
-  dataset.count = total;
+  dataset.count = total[0];
 }
 
 void Hdf5Writer::finish() {

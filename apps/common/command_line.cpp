@@ -1,0 +1,81 @@
+#include "apps/common/command_line.h"
+
+#include <CLI/CLI.hpp>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <iterator>
+
+#include <unistd.h>
+
+#include "apps/common/program.h"
+#include "data/utf8.h"
+#include "tensor/check.h"
+
+namespace dlcm::apps {
+namespace {
+
+// CLI11 ends some messages with hints on further lines.
+std::string one_line(std::string text) {
+  for (char& c : text) {
+    if (c == '\n' || c == '\r') c = ' ';
+  }
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text;
+}
+
+std::string read_all(std::istream& in, const std::string& name) {
+  std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  DLCM_CHECK(!in.bad(), "reading ", name, " failed");
+  return text;
+}
+
+}  // namespace
+
+std::optional<int> parse_command_line(CLI::App& app, const std::string& examples, int argc,
+                                      const char* const* argv) {
+  app.set_version_flag("--version", version_text(), "Version, compiler, libraries and CPU features");
+  app.footer("Examples:\n" + examples);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error, std::cout, std::cerr);
+    throw InputError(concat(one_line(error.what()), "; --help shows examples"));
+  }
+  return std::nullopt;
+}
+
+std::string read_file_or_input(const std::string& path) {
+  if (path == "-") return read_all(std::cin, "standard input");
+  DLCM_CHECK_INPUT(!std::filesystem::is_directory(path), "'", path, "' is a folder, expected a file of text");
+  std::ifstream in(path, std::ios::binary);
+  if (!in) {
+    const int reason = errno;
+    const std::string message = concat("cannot read '", path, "': ", std::strerror(reason));
+    if (reason == ENOENT || reason == ENOTDIR) throw InputError(message);
+    throw Error(message);
+  }
+  return read_all(in, "'" + path + "'");
+}
+
+void require_utf8(const std::string& text, const std::string& name) {
+  const size_t invalid = data::first_invalid_utf8(text);
+  DLCM_CHECK_INPUT(invalid == text.size(), name, ": not UTF-8 text (first malformed byte at offset ", invalid,
+                   "); convert it first, for example with iconv");
+}
+
+bool output_is_terminal() {
+  return isatty(STDOUT_FILENO) == 1;
+}
+
+bool output_has_colours() {
+  const char* no_color = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return output_is_terminal() && (no_color == nullptr || *no_color == '\0') &&
+         (term == nullptr || std::strcmp(term, "dumb") != 0);
+}
+
+}  // namespace dlcm::apps

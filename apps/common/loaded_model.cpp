@@ -1,0 +1,55 @@
+#include "apps/common/loaded_model.h"
+
+#include <map>
+
+#include "data/checkpoint.h"
+
+namespace dlcm::apps {
+namespace {
+
+std::unique_ptr<data::Tokenizer> stored_tokenizer(const data::CheckpointReader& file) {
+  const auto found = file.header().extra.find("tokenizer");
+  DLCM_CHECK_INPUT(found != file.header().extra.end(), "'", file.path(),
+                   "' has no attribute 'tokenizer': not a checkpoint that train has written");
+  return data::tokenizer_of_identity(found->second, file.path());
+}
+
+// Shapes are compared before anything is allocated: a damaged configuration may ask for any size.
+void require_shapes(const data::CheckpointReader& file, const std::vector<nn::Parameter*>& parameters) {
+  std::vector<std::string> names;
+  for (const nn::Parameter* parameter : parameters) names.push_back(parameter->path());
+  file.require_parameters(names);
+  std::map<std::string, Shape> stored;
+  for (const auto& [name, shape] : file.parameters()) stored.emplace(name, shape);
+  for (const nn::Parameter* parameter : parameters) {
+    const Shape& shape = stored.at(parameter->path());
+    DLCM_CHECK_INPUT(shape == parameter->shape(), "'", file.path(), "': parameter '", parameter->path(),
+                     "' has shape ", shape, ", but its configuration says ", parameter->shape());
+  }
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::string& source) {
+  LoadedModel loaded;
+  loaded.path = data::newest_checkpoint(source);
+  const data::CheckpointReader file(loaded.path);
+  loaded.tokenizer = stored_tokenizer(file);
+  loaded.config =
+      parse_config(file.header().config, concat("the configuration in '", loaded.path, "'")).config;
+  loaded.config.model.vocab_size = loaded.tokenizer->vocab_size();
+  check(loaded.config);
+  loaded.model = make_model(loaded.config.model);
+  const std::vector<nn::Parameter*> parameters = loaded.model->parameters();
+  require_shapes(file, parameters);
+  for (nn::Parameter* parameter : parameters) {
+    const Tensor value = Tensor::empty(parameter->shape());
+    file.read_parameter(parameter->path(), value);
+    parameter->set_value(value);
+  }
+  loaded.step = file.header().step;
+  loaded.tokens_seen = file.header().tokens_seen;
+  return loaded;
+}
+
+}  // namespace dlcm::apps

@@ -1,0 +1,45 @@
+// What a model predicted, token by token, for study outside this program: HDF5 with
+//   /tokens                int32 [T]
+//   /cu_seqlens            int32 [documents + 1]: documents, or pieces of those longer than the context
+//   /loss                  float32 [T], nats; NaN where nothing is to be predicted
+//   /boundary_probability  float32 [T]; not for a transformer
+//   /boundary              uint8 [T], thresholded; likewise
+//   /logits                float32 [T, V]; only where asked for
+// and the attributes format = "dlcm-evaluation", version = 1, checkpoint and data.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/evaluation/evaluate.h"
+#include "data/hdf5_file.h"
+
+namespace dlcm::apps {
+
+enum class DumpLogits { no, yes };
+
+struct DumpSources {
+  std::string checkpoint;
+  std::string data;
+};
+
+// Streams batches to a file that appears whole, with close(), or not at all.
+class EvaluationDump {
+ public:
+  EvaluationDump(const std::string& path, const LanguageModel& model, DumpLogits logits,
+                 const DumpSources& sources);
+  // Throws Error where all batches together have more tokens than int32 offsets can tell.
+  void add(const EvaluatedBatch& evaluated);
+  void close();
+
+ private:
+  void add_logits(const Tensor& hidden);
+
+  const LanguageModel& model_;
+  DumpLogits logits_;
+  bool has_boundaries_;
+  std::vector<int32_t> offsets_ = {0};
+  data::Hdf5Writer writer_;
+};
+
+}  // namespace dlcm::apps

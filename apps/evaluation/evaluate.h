@@ -1,0 +1,42 @@
+// How well a model predicts held-out text, with thresholded boundaries: for the program `evaluate` and during
+// training.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "data/heldout.h"
+#include "dlcm/language_model.h"
+
+namespace dlcm::apps {
+
+struct EvaluationResult {
+  double loss = 0;           // nats per predicted token
+  double bits_per_byte = 0;  // loss * tokens / (ln 2 * bytes)
+  int64_t tokens = 0;        // predicted: all that were read but each document's first
+  int64_t bytes = 0;         // of the documents' text
+  // Of thresholded boundaries, as in training (AuxiliaryLoss): tokens over concepts, both with the documents'
+  // first tokens; F and G without. NaN for a transformer.
+  double tokens_per_concept = 0;
+  double boundary_rate = 0;
+  double boundary_mean = 0;
+};
+
+// One batch and what the model made of it.
+struct EvaluatedBatch {
+  const PackedBatch& batch;
+  const ForwardOutput& output;
+  const Tensor& token_loss;  // [T] f32, 0 where nothing is predicted
+};
+using EvaluationSink = std::function<void(const EvaluatedBatch&)>;
+
+// Reads `reader` from its beginning to its end; where `sink` is given, it sees each batch. The model may be
+// one that is being trained: nothing of it changes. Throws InputError where no token is to be predicted.
+EvaluationResult evaluate(const LanguageModel& model, data::HeldoutReader& reader,
+                          const EvaluationSink& sink = {});
+
+// Throws InputError unless the data was made with the model's vocabulary; `model_name` is for the message.
+void require_same_tokenizer(const data::HeldoutReader& reader, const std::string& tokenizer_identity,
+                            const std::string& model_name, const std::string& data_name);
+
+}  // namespace dlcm::apps

@@ -1,0 +1,72 @@
+#include "apps/segmenting/concepts.h"
+
+#include <algorithm>
+
+#include "autograd/tape.h"
+
+namespace dlcm::apps {
+namespace {
+
+bool continues_character(char c) {
+  return (static_cast<unsigned char>(c) & 0xC0) == 0x80;
+}
+
+// Bytes that continue a character move to the concept in which it begins.
+void keep_characters_whole(std::vector<ConceptSpan>& concepts) {
+  ConceptSpan* owner = nullptr;
+  for (ConceptSpan& span : concepts) {
+    size_t bytes = 0;
+    while (owner != nullptr && bytes < span.text.size() && continues_character(span.text[bytes])) ++bytes;
+    if (bytes > 0) owner->text += span.text.substr(0, bytes);
+    span.text.erase(0, bytes);
+    if (!span.text.empty()) owner = &span;
+  }
+}
+
+// The concepts of one piece of the document; `skipped` leading tokens are not of the text.
+void append_piece(const LanguageModel& model, const data::Tokenizer& tokenizer,
+                  std::span<const int32_t> tokens, size_t skipped, std::vector<ConceptSpan>& concepts) {
+  const ForwardOutput output = model.forward(single_document(tokens), {});
+  const auto* p = output.probability.data<float>();
+  const auto* boundary = output.segmentation.boundary.data<uint8_t>();
+  for (size_t t = skipped; t < tokens.size(); ++t) {
+    // A concept that the begin token opened shows with the first token of the text.
+    if (t == skipped || boundary[t] != 0) concepts.emplace_back();
+    ConceptSpan& span = concepts.back();
+    span.text += tokenizer.decode(tokens[t]);
+    span.probability.push_back(p[t]);
+    ++span.tokens;
+  }
+}
+
+}  // namespace
+
+std::vector<ConceptSpan> concepts_of(const LanguageModel& model, const data::Tokenizer& tokenizer,
+                                     const std::string& text, int64_t context) {
+  DLCM_CHECK_INPUT(model.config().kind == ModelKind::dlcm,
+                   "the model is a transformer, which has no concepts; give the checkpoint of a dlcm");
+  const autograd::NoGrad no_grad;
+  std::vector<int32_t> ids = {tokenizer.begin_id()};
+  tokenizer.encode(text, ids);
+  std::vector<ConceptSpan> concepts;
+  const std::span<const int32_t> tokens(ids);
+  const auto most = static_cast<size_t>(std::max<int64_t>(context, 1));
+  for (size_t first = 0; first < tokens.size(); first += most) {
+    append_piece(model, tokenizer, tokens.subspan(first, std::min(most, tokens.size() - first)),
+                 first == 0 ? 1 : 0, concepts);
+  }
+  keep_characters_whole(concepts);
+  return concepts;
+}
+
+std::vector<int64_t> length_histogram(const std::vector<ConceptSpan>& concepts) {
+  std::vector<int64_t> counts;
+  for (const ConceptSpan& span : concepts) {
+    const auto length = static_cast<size_t>(span.tokens);
+    if (counts.size() < length) counts.resize(length);
+    ++counts[length - 1];
+  }
+  return counts;
+}
+
+}  // namespace dlcm::apps

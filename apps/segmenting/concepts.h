@@ -1,0 +1,30 @@
+// The concepts that a model sees in a text.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "data/tokenizer.h"
+#include "dlcm/language_model.h"
+
+namespace dlcm::apps {
+
+struct ConceptSpan {
+  std::string text;    // the concepts' texts joined are the whole text: a character that several concepts
+                       // share is in the first of them
+  int64_t tokens = 0;  // the begin token not counted
+  std::vector<float>
+      probability;  // p of each token; the first made the concept begin, but for the text's first token
+};
+
+// Boundaries are thresholded. The text is a document's beginning; where it is longer than `context` tokens it
+// is cut, as in training, and a cut begins a concept. `text` is UTF-8. Throws InputError where the model is a
+// transformer, which has no concepts.
+std::vector<ConceptSpan> concepts_of(const LanguageModel& model, const data::Tokenizer& tokenizer,
+                                     const std::string& text, int64_t context);
+
+// How many concepts have 1, 2, ... tokens: element 0 counts those of one token.
+std::vector<int64_t> length_histogram(const std::vector<ConceptSpan>& concepts);
+
+}  // namespace dlcm::apps

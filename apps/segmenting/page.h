@@ -1,0 +1,20 @@
+// The concepts of a text as an HTML page that needs nothing but itself: p on hover, a histogram of lengths.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "apps/segmenting/concepts.h"
+
+namespace dlcm::apps {
+
+// Text as HTML shows it: markup escaped, control characters that HTML does not allow replaced by U+FFFD.
+std::string html_escaped(const std::string& text);
+
+// `subtitle` says where the text and the model come from.
+std::string concept_page(const std::vector<ConceptSpan>& concepts, const std::string& subtitle);
+
+// Writes the file whole or not at all; throws Error.
+void write_page(const std::string& path, const std::string& page);
+
+}  // namespace dlcm::apps
