@@ -103,7 +103,8 @@ int64_t Loader::bytes() const {
   int64_t sum = 0;
   for (const Domain& domain : domains_) {
     for (const ShardReader& shard : domain.shards) {
-      for (int64_t document = 0; document < shard.documents(); ++document) sum += shard.document_bytes(document);
+      for (int64_t document = 0; document < shard.documents(); ++document)
+        sum += shard.document_bytes(document);
     }
   }
   return sum;
