@@ -16,11 +16,11 @@ namespace fs = std::filesystem;
 
 constexpr size_t kBufferBytes = size_t{256} << 10;
 
-bool is_json_name(std::string name) {
+std::string without_compression(std::string name) {
   for (const char* packed : {".gz", ".zst"}) {
     if (name.ends_with(packed)) name.resize(name.size() - std::strlen(packed));
   }
-  return name.ends_with(".jsonl") || name.ends_with(".ndjson") || name.ends_with(".json");
+  return name;
 }
 
 // nlohmann's messages begin with "[json.exception.parse_error.101] " and may hold line ends.
@@ -92,9 +92,19 @@ bool DocumentSource::open_next_file() {
   if (next_path_ == paths_.size()) return false;
   path_ = paths_[next_path_++];
   stream_ = open_input(path_);
-  json_ = format_ == InputFormat::json_lines || is_json_name(path_);
   position_ = filled_ = 0;
   line_ = 0;
+  const std::string name = without_compression(path_);
+  json_ = format_ == InputFormat::json_lines || name.ends_with(".jsonl") || name.ends_with(".ndjson");
+  if (!json_ && name.ends_with(".json")) {
+    // The first line tells; then the file is read from its beginning.
+    std::string line;
+    while (is_blank(line) && next_line(line)) continue;
+    json_ = line.find_first_not_of(" \t") == line.find('{') && nlohmann::json::accept(line);
+    stream_ = open_input(path_);
+    position_ = filled_ = 0;
+    line_ = 0;
+  }
   ++files_;
   return true;
 }

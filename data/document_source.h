@@ -12,7 +12,10 @@ namespace dlcm::data {
 class InputStream;
 
 enum class InputFormat : uint8_t {
-  by_name,    // JSON Lines where the name, without .gz or .zst, ends in .jsonl, .ndjson or .json; else text
+  // JSON Lines where the name, without .gz or .zst, ends in .jsonl or .ndjson, or in .json and the first line
+  // is a
+  // whole object; else text.
+  by_name,
   json_lines  // whatever the name
 };
 

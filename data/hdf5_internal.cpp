@@ -1,5 +1,7 @@
 #include "data/hdf5_internal.h"
 
+#include <algorithm>
+
 namespace dlcm::data {
 namespace {
 
@@ -58,9 +60,14 @@ int64_t element_bytes(ElementType type) {
 std::string hdf5_reason() {
   std::string reason;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, keep_first_reason, &reason);
-  for (char& c : reason) {
-    if (c == '\n') c = ' ';
+  // Failed reads and writes come with time, file name, addresses: the system's words are enough.
+  constexpr char kMark[] = "error message = '";
+  const size_t mark = reason.find(kMark);
+  if (mark != std::string::npos) {
+    const size_t begin = mark + sizeof(kMark) - 1;
+    reason = reason.substr(begin, reason.find('\'', begin) - begin);
   }
+  std::replace(reason.begin(), reason.end(), '\n', ' ');
   return reason;
 }
 

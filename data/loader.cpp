@@ -99,6 +99,17 @@ int64_t Loader::tokens() const {
   return sum;
 }
 
+int64_t Loader::bytes() const {
+  int64_t sum = 0;
+  for (const Domain& domain : domains_) {
+    for (const ShardReader& shard : domain.shards) {
+      for (int64_t document = 0; document < shard.documents(); ++document)
+        sum += shard.document_bytes(document);
+    }
+  }
+  return sum;
+}
+
 std::vector<std::string> Loader::domain_names() const {
   std::vector<std::string> names;
   for (const Domain& domain : domains_) names.push_back(domain.name);

@@ -35,6 +35,7 @@ class Loader {
   const std::string& tokenizer() const { return domains_[0].shards[0].header().tokenizer; }
   int64_t documents() const;  // of one epoch of all domains
   int64_t tokens() const;
+  int64_t bytes() const;  // of their text
   std::vector<std::string> domain_names() const;
   // Tokens of the documents begun so far, by domain.
   std::vector<int64_t> tokens_drawn() const;

@@ -54,7 +54,7 @@ Role vector_role(double initial) {
   return {RoleKind::vector, Width::token, initial};
 }
 
-Module::Module(Module& parent, std::string name) : path_(join(parent.path_, name)) {
+Module::Module(Module& parent, const std::string& name) : path_(join(parent.path_, name)) {
   parent.children_.push_back(this);
   parent.order_.push_back(true);
 }

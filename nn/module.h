@@ -50,7 +50,7 @@ class Parameter;
 class Module {
  public:
   Module() = default;  // the root of a tree
-  Module(Module& parent, std::string name);
+  Module(Module& parent, const std::string& name);
   virtual ~Module() = default;
   Module(const Module&) = delete;
   Module& operator=(const Module&) = delete;

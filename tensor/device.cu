@@ -5,7 +5,9 @@
 namespace dlcm {
 namespace {
 
-void select(Device device) { DLCM_CUDA_CHECK(cudaSetDevice(device.index)); }
+void select(Device device) {
+  DLCM_CUDA_CHECK(cudaSetDevice(device.index));
+}
 
 }  // namespace
 

@@ -3,20 +3,21 @@
 // runs kernels on the CPU under sanitizers. An ordinary C++ compiler with NVIDIA's headers gets
 // DLCM_CUDA_CHECK only.
 //
-//   DLCM_LAUNCH(kernel, grid, block, shared_bytes, stream, arguments...)  launches and checks; a kernel whose
-//   name has
-//                                           commas goes in parentheses: DLCM_LAUNCH((kernel<float, 256>),
-//                                           ...)
-//   DLCM_SHARED_ARRAY(float, tile, [8][33]) declares a shared array of the block
-//   dynamic_smem<T>()                       the launch's dynamic shared memory, aligned for any use
-//   DLCM_UNROLL                             before a loop
-//   DLCM_CUDA_CHECK(call)                   throws std::runtime_error that names the call and the reason
+// DLCM_LAUNCH(kernel, grid, block, shared_bytes, stream, arguments...) launches and checks. A kernel whose
+//   name has commas goes in parentheses: DLCM_LAUNCH((kernel<float, 256>), ...).
+// DLCM_SHARED_ARRAY(float, tile, [8][33]) declares a shared array of the block.
+// dynamic_smem<T>() is the launch's dynamic shared memory, aligned for any use.
+// DLCM_UNROLL stands before a loop.
+// DLCM_CUDA_CHECK(call) throws std::runtime_error that names the call and the reason.
 //
-// Tensor cores and asynchronous copies, one warp each, with the register layouts of the PTX manual:
-//   mma_m16n8k16(d, a, b)    d[16][8] += a[16][16] b[16][8], a and b bfloat16, d float
-//   ldmatrix_x4<trans>(registers, row)   four 8x8 tiles from shared memory; lane l names row l % 8 of tile l
-//   / 8 pack_bf16(low, high)     two floats rounded into one register cp_async16(shared, global),
-//   cp_async_commit(), cp_async_wait<n>()   16 bytes; waits until n groups are pending
+// Tensor cores and asynchronous copies; all lanes of a warp call the first two together. Registers are laid
+// out as the PTX manual says.
+// mma_m16n8k16(d, a, b): d[16][8] += a[16][16] b[16][8]; a and b are bfloat16, d is float.
+// ldmatrix_x4<transposed>(registers, row): four 8x8 tiles from shared memory; lane l names row l % 8 of tile
+//   l / 8.
+// pack_bf16(low, high): two floats rounded into one register.
+// cp_async16(shared, global): copies 16 bytes; cp_async_commit() closes a group of copies;
+//   cp_async_wait<n>() waits until at most n groups are pending.
 #pragma once
 
 #include <cstddef>

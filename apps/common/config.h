@@ -11,40 +11,28 @@
 #include <vector>
 
 #include "dlcm/config.h"
+#include "nn/stack.h"
+#include "optim/adamw.h"
 #include "optim/schedule.h"
 #include "tensor/dtype.h"
 
 namespace dlcm::apps {
-
-// Base learning rates; a matrix's own is its group's divided by the group's muP multiplier.
-struct OptimizerConfig {
-  double rate_token = 3e-3;
-  double rate_concept = 3e-3;
-  double rate_other = 3e-3;
-  double rate_boundary = 1e-3;
-  double beta1 = 0.9;
-  double beta2 = 0.95;
-  double epsilon = 1e-8;
-  double weight_decay = 0.1;
-  double clip = 1.0;  // global norm of the gradient
-};
-
-enum class Recompute { none, block };
 
 struct TrainConfig {
   int64_t context = 1024;       // tokens a document may have
   int64_t batch_tokens = 8192;  // per optimizer step, over all ranks
   int64_t micro_tokens = 4096;  // per forward pass
   DType dtype = DType::f32;     // of computation
-  Recompute recompute = Recompute::none;
+  nn::Recompute recompute = nn::Recompute::none;
   int64_t seed = 1;  // of everything random
   int64_t evaluate_every = 200;
+  int64_t evaluate_tokens = 65536;  // of the held-out text, at most, each time
   int64_t checkpoint_every = 200;
 };
 
 struct Config {
   ModelConfig model;
-  OptimizerConfig optimizer;
+  optim::AdamWConfig optimizer;
   optim::ScheduleConfig schedule;
   TrainConfig train;
   std::map<std::string, double> data_weights;  // [data.weights], by domain; empty: by tokens

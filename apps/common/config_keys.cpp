@@ -100,7 +100,7 @@ std::vector<Key> model_keys(ModelConfig& model) {
   };
 }
 
-std::vector<Key> optimizer_keys(OptimizerConfig& optimizer) {
+std::vector<Key> optimizer_keys(optim::AdamWConfig& optimizer) {
   const auto rate = [](double& value) { return Number{&value, 0, kLargestRate}; };
   return {
       {"optimizer", "rate_token", rate(optimizer.rate_token)},
@@ -135,9 +135,11 @@ std::vector<Key> train_keys(TrainConfig& train) {
       {"train", "micro_tokens", WholeNumber{&train.micro_tokens, 2, kMostTokens}},
       {"train", "dtype", choice<DType>(train.dtype, {{"f32", DType::f32}, {"bf16", DType::bf16}})},
       {"train", "recompute",
-       choice<Recompute>(train.recompute, {{"none", Recompute::none}, {"block", Recompute::block}})},
+       choice<nn::Recompute>(train.recompute,
+                             {{"none", nn::Recompute::none}, {"block", nn::Recompute::block}})},
       {"train", "seed", WholeNumber{&train.seed, 0, INT64_MAX}},
       {"train", "evaluate_every", WholeNumber{&train.evaluate_every, 1, kMostSteps}},
+      {"train", "evaluate_tokens", WholeNumber{&train.evaluate_tokens, 1, INT64_MAX}},
       {"train", "checkpoint_every", WholeNumber{&train.checkpoint_every, 1, kMostSteps}},
   };
 }

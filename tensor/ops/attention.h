@@ -4,9 +4,9 @@
 //   s_tk = q_t . k_k / sqrt(head_dim) + bias_tk     for key_begin[t] <= k < key_end[t], per head
 //   o_t  = sum_k softmax_k(s_t) v_k                 o_t = 0 where the range is empty
 //
-// bias_tk is key_bias[k], but last_bias[t] for the last key of t's range (k = key_end[t] - 1); a bias that is
-// not defined is 0. (key_bias = log n makes a concept of n tokens count as n equal keys; last_bias lets an
-// open concept count only its tokens so far.)
+// bias_tk is key_bias[k], or 0 where key_bias is not defined; if last_bias is defined, last_bias[t] takes its
+// place for the last key of t's range (k = key_end[t] - 1). (key_bias = log n makes a concept of n tokens
+// count as n equal keys; last_bias lets an open concept count only its tokens so far.)
 //
 // Shapes: q, o [T, heads, head_dim]; k, v [M, kv_heads, head_dim]; heads is a multiple of kv_heads, query
 // head h uses key head h / (heads / kv_heads). All of one dtype, f32 or f64.

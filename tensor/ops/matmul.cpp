@@ -1,29 +1,14 @@
 #include "tensor/ops/matmul.h"
 
+#include <algorithm>
+
 #include "tensor/dispatch.h"
 #include "tensor/parallel.h"
 #include "tensor/profile.h"
+#include "tensor/vector_math.h"
 
 namespace dlcm::cpu {
 namespace {
-
-// Partial sums kept apart: enough for the latency of fused multiply-adds, and a fixed order whatever the
-// vector width.
-constexpr int64_t kLanes = 64;
-
-template <class T>
-T dot(const T* a, const T* b, int64_t k) {
-  T lanes[kLanes] = {};
-  int64_t i = 0;
-  for (; i + kLanes <= k; i += kLanes) {
-    for (int64_t j = 0; j < kLanes; ++j) lanes[j] += a[i + j] * b[i + j];
-  }
-  for (int64_t j = 0; i + j < k; ++j) lanes[j] += a[i + j] * b[i + j];
-  for (int64_t width = kLanes / 2; width > 0; width /= 2) {
-    for (int64_t j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  }
-  return lanes[0];
-}
 
 template <class T>
 void row_gemm_of(const Gemm<T>& g) {
@@ -31,11 +16,52 @@ void row_gemm_of(const Gemm<T>& g) {
     for (int64_t column = begin; column < end; ++column) {
       const T* weight = g.b + column * g.ldb;
       for (int64_t row = 0; row < g.m; ++row) {
-        const T value = dot(g.a + row * g.lda, weight, g.k);
+        const T value = dot_of(g.a + row * g.lda, weight, g.k);
         T& target = g.c[row * g.ldc + column];
         target = g.accumulate ? target + value : value;
       }
     }
+  });
+}
+
+// Tiles of the result that the threads share. The libraries would share a product their own way, splitting
+// the sums over k where there are more threads: the bits would depend on their number. The size of a tile
+// depends on the shape alone; each is one single-threaded call.
+struct Tiling {
+  int64_t rows, columns;  // of a tile
+  int64_t down, across;   // tiles
+};
+
+Tiling tiling_of(int64_t m, int64_t n, int64_t k) {
+  constexpr int64_t kTiles = 32;  // enough for the threads of one machine
+  constexpr int64_t kRows = 64;   // below these, packing the operands costs too much of the time
+  constexpr int64_t kColumns = 128;
+  constexpr int64_t kWorthAThread = 1 << 19;  // multiplications
+  Tiling tiling = {m, n, 1, 1};
+  while (tiling.down * tiling.across < kTiles && tiling.rows * tiling.columns * k > 2 * kWorthAThread) {
+    const bool split_rows = tiling.rows * kColumns >= tiling.columns * kRows;
+    int64_t& size = split_rows ? tiling.rows : tiling.columns;
+    if (size < 2 * (split_rows ? kRows : kColumns)) break;
+    size = (size / 2 + 15) / 16 * 16;
+    tiling.down = (m + tiling.rows - 1) / tiling.rows;
+    tiling.across = (n + tiling.columns - 1) / tiling.columns;
+  }
+  return tiling;
+}
+
+template <class T>
+void tiled_gemm(const Gemm<T>& g) {
+  const Tiling tiling = tiling_of(g.m, g.n, g.k);
+  parallel_for(tiling.down * tiling.across, 1, [&](int64_t tile, int64_t) {
+    const int64_t row = tile / tiling.across * tiling.rows;
+    const int64_t column = tile % tiling.across * tiling.columns;
+    Gemm<T> part = g;
+    part.m = std::min(tiling.rows, g.m - row);
+    part.n = std::min(tiling.columns, g.n - column);
+    part.a += g.transpose_a ? row : row * g.lda;
+    part.b += g.transpose_b ? column * g.ldb : column;
+    part.c += row * g.ldc + column;
+    library_gemm(part);
   });
 }
 
@@ -50,7 +76,7 @@ void matmul_forward_of(const Tensor& a, bool ta, const Tensor& b, bool tb, const
   } else if (!ta && tb && product.m <= ops::kSmallRows) {
     row_gemm(product);
   } else {
-    library_gemm(product);
+    tiled_gemm(product);
   }
 }
 

@@ -49,6 +49,8 @@ struct Gemm {
   bool accumulate;
 };
 
+// In the calling thread: `matmul` shares the work in tiles that depend on the shape alone, so that the bits
+// do not depend on the number of threads.
 void library_gemm(const Gemm<float>& product);
 void library_gemm(const Gemm<double>& product);
 // c[m, n] = a[m, k] b[n, k]^T with a fixed order of summation for each element.

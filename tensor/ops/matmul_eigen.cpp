@@ -1,4 +1,5 @@
 // Matrix products by Eigen: double always, float in a build without oneDNN.
+#define EIGEN_DONT_PARALLELIZE  // see library_gemm
 #include <Eigen/Core>
 
 #include "tensor/ops/matmul.h"

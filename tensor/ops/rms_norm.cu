@@ -1,5 +1,4 @@
 #include "tensor/ops/rms_norm.h"
-
 #include "tensor/portable.cuh"
 
 namespace dlcm::cuda {
@@ -27,7 +26,8 @@ __device__ float block_sum(float value) {
 }
 
 // One block per row.
-__global__ void forward_kernel(const float* x, const float* gain, int d, float epsilon, float* y, float* rstd) {
+__global__ void forward_kernel(const float* x, const float* gain, int d, float epsilon, float* y,
+                               float* rstd) {
   const size_t row = blockIdx.x;
   const float* in = x + row * d;
   float* out = y + row * d;
@@ -39,8 +39,8 @@ __global__ void forward_kernel(const float* x, const float* gain, int d, float e
 }
 
 // One block per row.
-__global__ void input_gradient_kernel(const float* dy, const float* x, const float* gain, const float* rstd, int d,
-                                      float* dx) {
+__global__ void input_gradient_kernel(const float* dy, const float* x, const float* gain, const float* rstd,
+                                      int d, float* dx) {
   const size_t row = blockIdx.x;
   const float* gradient = dy + row * d;
   const float* in = x + row * d;
@@ -76,7 +76,9 @@ __global__ void gain_sum_kernel(const float* partial, int parts, int d, float* d
   dgain[column] = sum;
 }
 
-int blocks_for(int64_t count, int64_t per_block) { return static_cast<int>((count + per_block - 1) / per_block); }
+int blocks_for(int64_t count, int64_t per_block) {
+  return static_cast<int>((count + per_block - 1) / per_block);
+}
 
 void check_sizes(int64_t rows, int64_t d) {
   DLCM_CHECK(rows < (int64_t{1} << 31) && d < (int64_t{1} << 31), "rms_norm on CUDA: ", rows, " rows of ", d,
@@ -85,17 +87,18 @@ void check_sizes(int64_t rows, int64_t d) {
 
 }  // namespace
 
-void rms_norm_forward(const Tensor& x, const Tensor& gain, double epsilon, const Tensor& y, const Tensor& rstd) {
+void rms_norm_forward(const Tensor& x, const Tensor& gain, double epsilon, const Tensor& y,
+                      const Tensor& rstd) {
   const int64_t rows = rstd.numel();
   check_sizes(rows, gain.numel());
   if (rows == 0) return;
   DLCM_LAUNCH(forward_kernel, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 0, nullptr, x.data<float>(),
-              gain.data<float>(), static_cast<int>(gain.numel()), static_cast<float>(epsilon), y.data<float>(),
-              rstd.data<float>());
+              gain.data<float>(), static_cast<int>(gain.numel()), static_cast<float>(epsilon),
+              y.data<float>(), rstd.data<float>());
 }
 
-void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tensor& rstd, const Tensor& dx,
-                       const Tensor& dgain) {
+void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tensor& rstd,
+                       const Tensor& dx, const Tensor& dgain) {
   const int64_t rows = rstd.numel();
   check_sizes(rows, gain.numel());
   const int d = static_cast<int>(gain.numel());
@@ -103,8 +106,9 @@ void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gain, co
   const unsigned columns = static_cast<unsigned>(blocks_for(d, kThreads));
   const Tensor partial = Tensor::empty({parts, d}, DType::f32, x.device());
   if (rows > 0) {
-    DLCM_LAUNCH(input_gradient_kernel, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 0, nullptr, dy.data<float>(),
-                x.data<float>(), gain.data<float>(), rstd.data<float>(), d, dx.data<float>());
+    DLCM_LAUNCH(input_gradient_kernel, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 0, nullptr,
+                dy.data<float>(), x.data<float>(), gain.data<float>(), rstd.data<float>(), d,
+                dx.data<float>());
     DLCM_LAUNCH(gain_partial_kernel, dim3(columns, static_cast<unsigned>(parts)), dim3(kThreads), 0, nullptr,
                 dy.data<float>(), x.data<float>(), rstd.data<float>(), static_cast<int>(rows), d,
                 partial.data<float>());

@@ -285,7 +285,7 @@ TEST_CASE("config: junk and impossible sizes are refused in one line") {
                            "schedule.decay_share=1.1",
                            "schedule.decay_share=-0.1",
                            "train.context=1",
-                           "train.batch_tokens=100",
+                           "train.batch_tokens=1",
                            "train.micro_tokens=1000",
                            "train.batch_tokens=9000000000000000000",
                            "train.micro_tokens=100000000000",
@@ -315,7 +315,8 @@ TEST_CASE("config: a rule across keys names the line of the key it is about") {
   CHECK(refusal("[model.token]\nwidth = 128\nheads = 3\n") ==
         "run.toml:3: model.token.heads = 3 does not divide model.token.width = 128");
   CHECK(refusal("[train]\ncontext = 8192\n") ==
-        "run.toml: train.micro_tokens = 4096: expected at least train.context = 8192");
+        "run.toml: train.micro_tokens = 4096: expected at least the smaller of train.context and "
+        "train.batch_tokens, 8192");
   CHECK(refusal("[model]\nkind = \"transformer\"\n") ==
         "run.toml: model.token.layers = 0: a transformer needs its number of layers, at least 1");
 }

@@ -15,35 +15,7 @@ struct MmaRequest {
   float* d;
 };
 
-// Element `half` (0 low, 1 high) of a register that packs two bfloat16 values.
-inline float unpack_bf16(unsigned packed, int half) {
-  return __bfloat162float(__ushort_as_bfloat16(static_cast<unsigned short>(packed >> (16 * half))));
-}
-
-inline void complete_mma(void* const* requests, unsigned) {
-  float a[16][16], b[16][8], d[16][8];
-  for (int lane = 0; lane < warpSize; ++lane) {
-    const auto* request = static_cast<const MmaRequest*>(requests[lane]);
-    const int group = lane >> 2, pair = (lane & 3) * 2;
-    for (int half = 0; half < 2; ++half) {
-      for (int i = 0; i < 4; ++i) {
-        a[group + 8 * (i & 1)][pair + half + 8 * (i >> 1)] = unpack_bf16(request->a[i], half);
-      }
-      for (int i = 0; i < 2; ++i) b[pair + half + 8 * i][group] = unpack_bf16(request->b[i], half);
-    }
-    for (int i = 0; i < 4; ++i) d[group + 8 * (i >> 1)][pair + (i & 1)] = request->d[i];
-  }
-  for (int row = 0; row < 16; ++row) {
-    for (int k = 0; k < 16; ++k) {
-      for (int column = 0; column < 8; ++column) d[row][column] += a[row][k] * b[k][column];
-    }
-  }
-  for (int lane = 0; lane < warpSize; ++lane) {
-    const auto* request = static_cast<const MmaRequest*>(requests[lane]);
-    const int group = lane >> 2, pair = (lane & 3) * 2;
-    for (int i = 0; i < 4; ++i) request->d[i] = d[group + 8 * (i >> 1)][pair + (i & 1)];
-  }
-}
+void complete_mma(void* const* requests, unsigned mask);
 
 inline void mma_m16n8k16(float (&d)[4], const unsigned (&a)[4], const unsigned (&b)[2],
                          Location location = Location::current()) {
@@ -56,14 +28,7 @@ struct LdmatrixRequest {
   const __nv_bfloat16* rows[32];  // what every lane passed
 };
 
-inline void complete_ldmatrix(void* const* requests, unsigned) {
-  for (int to = 0; to < warpSize; ++to) {
-    for (int from = 0; from < warpSize; ++from) {
-      static_cast<LdmatrixRequest*>(requests[to])->rows[from] =
-          static_cast<LdmatrixRequest*>(requests[from])->row;
-    }
-  }
-}
+void complete_ldmatrix(void* const* requests, unsigned mask);
 
 // The lanes exchange addresses only; each then loads its own elements, so that the sanitizers see who reads
 // what.

@@ -1,7 +1,6 @@
 #include "block.h"
 
 #include <algorithm>
-#include <cstdio>
 #include <cstring>
 #include <map>
 #include <string>
@@ -62,9 +61,7 @@ void thread_main() {
 void resume(DeviceThread& thread) {
   current = &thread;
   threadIdx = thread.thread_index;
-  char name[32];
-  std::snprintf(name, sizeof name, "threadIdx %u", thread.index);
-  thread.fiber.resume(thread_main, name);
+  thread.fiber.resume(thread_main, thread.index);
 }
 
 // The order in which warps, and lanes within a warp, get their turns.

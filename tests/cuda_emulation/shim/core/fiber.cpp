@@ -98,7 +98,7 @@ void make_context(Context& context, const StackBounds& stack) {
 
 // Stacks are reserved once and reused by all launches; pages never touched cost nothing. The page below turns
 // an overflow into a crash.
-void Fiber::allocate(const char* name) {
+void Fiber::allocate(unsigned number) {
   void* memory = mmap(nullptr, kGuardBytes + kStackBytes, PROT_READ | PROT_WRITE,
                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED) {
@@ -107,11 +107,13 @@ void Fiber::allocate(const char* name) {
   }
   mprotect(memory, kGuardBytes, PROT_NONE);
   stack_ = {static_cast<char*>(memory) + kGuardBytes, kStackBytes};
+  char name[32];
+  std::snprintf(name, sizeof name, "threadIdx %u", number);
   tsan_fiber_ = tsan_create_fiber(name);
 }
 
-void Fiber::resume(Entry entry, const char* name) {
-  if (!stack_.bottom) allocate(name);
+void Fiber::resume(Entry entry, unsigned number) {
+  if (!stack_.bottom) allocate(number);
   if (!started_) {
     started_ = true;
     starting_entry = entry;

@@ -24,8 +24,8 @@ class Fiber {
   using Entry = void (*)();
 
   // Called by the scheduler: runs the fiber until it suspends. The first call begins at `entry`, which never
-  // returns; `name` is what race reports call this fiber.
-  void resume(Entry entry, const char* name);
+  // returns; race reports call the fiber by its number.
+  void resume(Entry entry, unsigned number);
   // Called on the fiber: back to the scheduler.
   void suspend();
   // The same for good, with whatever is on the stack left as it is.
@@ -35,7 +35,7 @@ class Fiber {
   void release_on_behalf(void* token);
 
  private:
-  void allocate(const char* name);
+  void allocate(unsigned number);
 
   Context context_;
   StackBounds stack_;

@@ -98,6 +98,7 @@ char* take_from_top(size_t bytes) {
 }
 
 void* allocate(size_t bytes) {
+  if (bytes > kArenaBytes) return nullptr;  // before the rounding up can overflow
   const size_t class_bytes = size_class(bytes);
   char* begin = nullptr;
   const auto found = arena.reusable.find(class_bytes);

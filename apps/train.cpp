@@ -1,0 +1,79 @@
+// train: a model from token shards.
+#include <CLI/CLI.hpp>
+#include <iostream>
+
+#include "apps/common/command_line.h"
+#include "apps/common/program.h"
+#include "apps/training/dry_run.h"
+#include "apps/training/trainer.h"
+#include "tensor/dispatch.h"
+
+namespace dlcm::apps {
+namespace {
+
+constexpr char kDescription[] = "Trains a model on token shards (made by tokenize).";
+constexpr char kExamples[] =
+    "Examples:\n"
+    "  train --config apps/configs/quickstart.toml --data shards --output runs/first\n"
+    "  train --config apps/configs/quickstart.toml --data shards --output runs/first --resume\n"
+    "  train --config apps/configs/quickstart.toml --set schedule.steps=2000 --data shards --output "
+    "runs/longer\n"
+    "  train --config apps/configs/paper-dlcm-2.3b.toml --dry-run\n\n"
+    "Writes in the output folder: config.toml (complete), metrics.jsonl (one object a step), checkpoints/.\n"
+    "SIGINT or SIGTERM saves and ends; a second one ends at once. Exit code: 0, 1 (the work failed), 2 (bad "
+    "input).";
+
+struct CommandLine {
+  TrainArguments arguments;
+  std::string device = "cpu";
+  bool resume = false;
+  bool dry_run = false;
+};
+
+void add_options(CLI::App& app, CommandLine& line) {
+  app.add_option("--config", line.arguments.config_file, "Configuration (TOML); - reads standard input")
+      ->required();
+  app.add_option("--set", line.arguments.overrides, "Overrides one key: key=value; repeatable")
+      ->type_name("KEY=VALUE")
+      ->expected(1)
+      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
+  app.add_option("--data", line.arguments.data_folder, "Folder of the shards");
+  app.add_option("--output", line.arguments.output_folder,
+                 "Folder that the run writes; made where it is missing");
+  app.add_flag("--resume", line.resume,
+               "Go on with the run in the output folder, from its newest checkpoint");
+  app.add_option("--device", line.device, "cpu or cuda[:N]")->capture_default_str();
+  app.add_flag("--dry-run", line.dry_run, "Print parameters, bytes and FLOPs by part, and stop");
+}
+
+void check_device(const std::string& device) {
+  const bool cuda = device == "cuda" || device.starts_with("cuda:");
+  DLCM_CHECK_INPUT(device == "cpu" || cuda, "--device ", device, ": expected cpu or cuda[:N]");
+  DLCM_CHECK_INPUT(!cuda, "--device ", device, ": models run on the CPU in this version; use --device cpu");
+}
+
+int run(int argc, char** argv) {
+  CommandLine line;
+  CLI::App app(kDescription, "train");
+  add_options(app, line);
+  if (const std::optional<int> code = parse_command_line(app, kExamples, argc, argv)) return *code;
+  check_device(line.device);
+  if (line.dry_run) {
+    std::cout << dry_run_text(load_config(line.arguments.config_file, line.arguments.overrides).config);
+    return 0;
+  }
+  DLCM_CHECK_INPUT(!line.arguments.data_folder.empty(),
+                   "--data is missing: the folder of the shards, see tokenize --help");
+  DLCM_CHECK_INPUT(!line.arguments.output_folder.empty(),
+                   "--output is missing: the folder that the run writes");
+  line.arguments.resume = line.resume ? Resume::yes : Resume::no;
+  run_training(line.arguments);
+  return 0;
+}
+
+}  // namespace
+}  // namespace dlcm::apps
+
+int main(int argc, char** argv) {
+  return dlcm::apps::run_program("train", [&] { return dlcm::apps::run(argc, argv); });
+}

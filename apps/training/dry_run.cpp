@@ -1,0 +1,95 @@
+#include "apps/training/dry_run.h"
+
+#include <cstdio>
+
+#include "dlcm/cost.h"
+
+namespace dlcm::apps {
+namespace {
+
+constexpr double kFloatBytes = 4;
+
+// 2341234567 as "2.34 B", with unit prefixes in steps of 1000.
+std::string scaled(double value, const char* unit) {
+  constexpr const char* kPrefixes[] = {"", " k", " M", " G", " T", " P", " E"};
+  size_t prefix = 0;
+  while (value >= 999.5 && prefix + 1 < std::size(kPrefixes)) {
+    value /= 1000;
+    ++prefix;
+  }
+  char text[64];
+  std::snprintf(text, sizeof(text), prefix == 0 ? "%.0f%s%s%s" : "%.3g%s%s%s", value, kPrefixes[prefix],
+                prefix == 0 && *unit ? " " : "", unit);
+  return text;
+}
+
+std::string parameters_text(int64_t count) {
+  char text[64];
+  if (count >= 1'000'000'000) {
+    std::snprintf(text, sizeof(text), "%.2f B", static_cast<double>(count) * 1e-9);
+  } else if (count >= 1'000'000) {
+    std::snprintf(text, sizeof(text), "%.2f M", static_cast<double>(count) * 1e-6);
+  } else {
+    std::snprintf(text, sizeof(text), "%lld", static_cast<long long>(count));
+  }
+  return text;
+}
+
+std::string row(const std::string& name, const std::vector<std::string>& cells) {
+  char text[64];
+  std::snprintf(text, sizeof(text), "%-18s", name.c_str());
+  std::string line = text;
+  for (const std::string& cell : cells) {
+    std::snprintf(text, sizeof(text), "%15s", cell.c_str());
+    line += text;
+  }
+  return line + "\n";
+}
+
+std::string bytes_text(double bytes) {
+  return scaled(bytes, "B");
+}
+
+std::string parts_table(const ModelCost& cost, double micro_tokens) {
+  std::string text =
+      row("part", {"parameters", "exact", "weights", "training", "activations", "FLOPs/token"});
+  const auto line = [&](const std::string& name, int64_t parameters, double activations, double flops) {
+    const double weights = kFloatBytes * static_cast<double>(parameters);
+    // Weight, gradient and two moments of each parameter.
+    return row(name, {parameters_text(parameters), std::to_string(parameters), bytes_text(weights),
+                      bytes_text(4 * weights), bytes_text(activations * micro_tokens), scaled(flops, "")});
+  };
+  for (const PartCost& part : cost.parts) {
+    text += line(part.name, part.parameters, part.activation_bytes_per_token, part.flops.total());
+  }
+  return text + line("total", cost.parameters, cost.activation_bytes_per_token, cost.forward.total());
+}
+
+}  // namespace
+
+std::string dry_run_text(const Config& config) {
+  const std::unique_ptr<LanguageModel> model = make_model(config.model);
+  const ModelCost cost = cost_of(*model, config.train.context, config.train.recompute);
+  const double per_token = training_flops_per_token(cost, config.train.recompute);
+  const auto micro_tokens = static_cast<double>(config.train.micro_tokens);
+  const double parameter_bytes = 4 * kFloatBytes * static_cast<double>(cost.parameters);
+  const double activation_bytes = cost.activation_bytes_per_token * micro_tokens;
+  std::string text = parts_table(cost, micro_tokens);
+  text += "\nforward FLOPs per token, documents of " + std::to_string(config.train.context) + " tokens\n";
+  text += row("matrices", {scaled(cost.forward.matrices, "")});
+  text += row("self-attention", {scaled(cost.forward.self_attention, "")});
+  text += row("cross-attention", {scaled(cost.forward.cross_attention, "")});
+  text += row("logits", {scaled(cost.forward.logits, "")});
+  text += row("total", {scaled(cost.forward.total(), "")});
+  text += "\ntraining\n";
+  text += row("FLOPs per token", {scaled(per_token, "")});
+  text += row("FLOPs per step", {scaled(per_token * static_cast<double>(config.train.batch_tokens), "")});
+  text += row("FLOPs of the run", {scaled(per_token * static_cast<double>(config.train.batch_tokens) *
+                                              static_cast<double>(config.schedule.steps),
+                                          "")});
+  text += row("bytes needed", {bytes_text(parameter_bytes + activation_bytes)});
+  return text + "(weights, gradients and moments " + bytes_text(parameter_bytes) + ", activations of " +
+         std::to_string(config.train.micro_tokens) + " tokens about " + bytes_text(activation_bytes) + ")\n";
+}
+
+}  // namespace dlcm::apps

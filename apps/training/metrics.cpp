@@ -1,0 +1,61 @@
+#include "apps/training/metrics.h"
+
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "tensor/check.h"
+
+namespace dlcm::apps {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+// Whether the line is whole and belongs to a step that is kept.
+bool kept(const std::string& line, int64_t last_step) {
+  const Json object = Json::parse(line, nullptr, false);
+  return object.is_object() && object.contains("step") && object["step"].is_number_integer() &&
+         object["step"].get<int64_t>() <= last_step;
+}
+
+void drop_later_lines(const std::string& path, int64_t last_step) {
+  std::ifstream in(path);
+  if (!in) return;
+  const std::string temporary = path + ".tmp";
+  std::ofstream out(temporary, std::ios::trunc);
+  for (std::string line; std::getline(in, line);) {
+    if (kept(line, last_step)) out << line << '\n';
+  }
+  out.flush();
+  DLCM_CHECK(out.good(), temporary, ": cannot be written: ", std::strerror(errno));
+  out.close();
+  std::filesystem::rename(temporary, path);
+}
+
+}  // namespace
+
+MetricsLog::MetricsLog(const std::string& path, int64_t last_step) : path_(path) {
+  drop_later_lines(path, last_step);
+  out_.open(path, std::ios::app);
+  DLCM_CHECK(out_.good(), path, ": cannot be written: ", std::strerror(errno));
+}
+
+void MetricsLog::write(int64_t step, const Fields& fields) {
+  Json object;
+  object["step"] = step;
+  for (const auto& [name, value] : fields) {
+    const bool whole = std::isfinite(value) && value == std::floor(value) && std::abs(value) < 9e15 &&
+                       (name == "tokens_seen" || name == "peak_bytes" || name == "heldout_tokens");
+    if (whole) {
+      object[name] = static_cast<int64_t>(value);
+    } else {
+      object[name] = value;
+    }
+  }
+  out_ << object.dump() << '\n' << std::flush;
+  DLCM_CHECK(out_.good(), path_, ": cannot be written: ", std::strerror(errno));
+}
+
+}  // namespace dlcm::apps

@@ -1,0 +1,30 @@
+// metrics.jsonl: one JSON object a line, one line a training step and one an evaluation, written as they
+// happen.
+#pragma once
+
+#include <cstdint>
+#include <fstream>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace dlcm::apps {
+
+class MetricsLog {
+ public:
+  using Fields = std::vector<std::pair<std::string, double>>;
+
+  // Opens for appending. Lines of steps after `last_step`, which a killed run may have written after its last
+  // checkpoint, and a line cut in the middle are dropped first, in a new file that replaces the old one.
+  MetricsLog(const std::string& path, int64_t last_step);
+
+  // Writes {"step": step, fields...} and flushes. Numbers are in their shortest form that reads back to the
+  // same bits; those that are not finite become null. Throws Error where the disk takes no more.
+  void write(int64_t step, const Fields& fields);
+
+ private:
+  std::string path_;
+  std::ofstream out_;
+};
+
+}  // namespace dlcm::apps

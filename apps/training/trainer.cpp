@@ -1,0 +1,60 @@
+#include "apps/training/trainer.h"
+
+#include <cmath>
+
+#include "optim/schedule.h"
+
+namespace dlcm::apps {
+
+Trainer::Trainer(const Config& config) : config_(config), model_(make_model(config.model)) {
+  model_->initialize(static_cast<uint64_t>(config.train.seed));
+  const optim::WidthMultipliers multipliers = {config.model.token_multiplier(),
+                                               config.model.concept_multiplier()};
+  optimizer_ = std::make_unique<optim::AdamW>(model_->parameters(), config.optimizer, multipliers);
+}
+
+StepMetrics Trainer::step(int64_t step, const std::vector<PackedBatch>& batches,
+                          const std::vector<Tensor>& boundaries) {
+  StepMetrics metrics;
+  metrics.factor = optim::schedule_factor(config_.schedule, step);
+  metrics.alpha = optim::geometric(config_.model.boundary.alpha, config_.model.boundary.alpha_end, step,
+                                   config_.schedule.steps);
+  ForwardOptions options;
+  options.mode = Mode::train;
+  options.alpha = metrics.alpha;
+  options.seed = static_cast<uint64_t>(config_.train.seed);
+  options.recompute = config_.train.recompute;
+  metrics.pass = accumulate_gradients(*model_, batches, options, boundaries);
+  metrics.gradient_norm = optim::global_gradient_norm(model_->parameters());
+  DLCM_CHECK(std::isfinite(metrics.gradient_norm), "step ", step + 1, ": the gradient's norm is ",
+             metrics.gradient_norm, "; lower rates or a longer schedule.warmup may help");
+  optimizer_->step(step + 1, metrics.factor,
+                   optim::clip_scale(metrics.gradient_norm, config_.optimizer.clip));
+  model_->clear_gradients();
+  return metrics;
+}
+
+data::Checkpoint Trainer::snapshot() const {
+  data::Checkpoint checkpoint;
+  for (size_t i = 0; i < optimizer_->parameters().size(); ++i) {
+    const nn::Parameter& parameter = *optimizer_->parameters()[i];
+    checkpoint.model.emplace_back(parameter.path(), parameter.value());
+    checkpoint.moment_m.emplace_back(parameter.path(), optimizer_->moments()[i].m);
+    checkpoint.moment_v.emplace_back(parameter.path(), optimizer_->moments()[i].v);
+  }
+  return checkpoint;
+}
+
+void Trainer::restore(const data::CheckpointReader& checkpoint) {
+  std::vector<std::string> names;
+  for (const nn::Parameter* parameter : optimizer_->parameters()) names.push_back(parameter->path());
+  checkpoint.require_parameters(names);
+  DLCM_CHECK_INPUT(checkpoint.has_optimizer(), checkpoint.path(),
+                   ": holds no optimizer state, so it cannot be resumed");
+  for (size_t i = 0; i < names.size(); ++i) {
+    checkpoint.read_parameter(names[i], optimizer_->parameters()[i]->value());
+    checkpoint.read_moments(names[i], optimizer_->moments()[i].m, optimizer_->moments()[i].v);
+  }
+}
+
+}  // namespace dlcm::apps

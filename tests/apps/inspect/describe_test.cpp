@@ -1,0 +1,81 @@
+#include "apps/inspect/describe.h"
+
+#include <limits>
+#include <sstream>
+
+#include <doctest.h>
+
+#include "data/checkpoint.h"
+#include "data/shard.h"
+#include "data/tokenizer.h"
+#include "tests/data/temporary_folder.h"
+
+using namespace dlcm;
+using namespace dlcm::test;
+
+namespace {
+
+std::string description(const std::string& path) {
+  std::ostringstream out;
+  apps::describe_file(out, path);
+  return out.str();
+}
+
+std::string message(const std::string& path) {
+  return message_of<InputError>([&] { description(path); });
+}
+
+}  // namespace
+
+TEST_CASE("inspect: a shard's counts, shapes and first lines") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "s.h5";
+  const data::ByteTokenizer tokenizer;
+  data::ShardWriter writer(path, {tokenizer.vocab_size(), tokenizer.identity(), "a book"});
+  for (const std::string text : {"two\nlines \x1b[31m", "caf\xc3\xa9", "\xc3"}) {
+    std::vector<int32_t> tokens = {256};
+    tokenizer.encode(text, tokens);
+    writer.add(tokens, static_cast<int64_t>(text.size()));
+  }
+  writer.finish();
+  writer.publish();
+  const std::string text = description(path);
+  INFO(text);
+  CHECK(contains(text, "token shard: 3 documents, 24 tokens, 21 bytes of text"));
+  CHECK(contains(text, "source a book"));
+  CHECK(contains(text, "two\\nlines  [31m"));  // nothing that a terminal would obey
+  CHECK(contains(text, "caf\xc3\xa9"));
+  CHECK(contains(text, "\xEF\xBF\xBD"));
+  CHECK(contains(text, "whole"));
+  std::string bytes = read_bytes(path);
+  bytes[bytes.size() / 2] ^= 1;
+  write_bytes(path, bytes);
+  CHECK(contains(message(path), "damaged: checksum differs"));
+}
+
+TEST_CASE("inspect: a checkpoint's parameters, step and configuration") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "c.h5";
+  data::Checkpoint checkpoint;
+  checkpoint.header = {"[model]\nkind = \"dlcm\"\n", 12, 98304, {1}, 3, {{"tokenizer", "bytes"}}};
+  checkpoint.model.emplace_back("encoder/layers/0/attention/q_proj", Tensor::full({4, 8}, 2.0));
+  checkpoint.model.emplace_back("decoder/norm", Tensor::full({4}, std::numeric_limits<double>::quiet_NaN()));
+  data::write_checkpoint(path, checkpoint);
+  const std::string text = description(path);
+  INFO(text);
+  CHECK(contains(text, "step 12, tokens_seen 98304, 36 parameters in 2 tensors"));
+  CHECK(contains(text, "kind = \"dlcm\""));
+  CHECK(contains(text, "[4, 8]           rms 2"));
+  CHECK(contains(text, "4 values are not finite"));
+}
+
+TEST_CASE("inspect: another HDF5 file is refused") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "x.h5";
+  data::Hdf5Writer writer(path);
+  writer.attribute("format", std::string("other"));
+  writer.finish();
+  writer.publish();
+  CHECK(contains(message(path), "'format' is 'other'"));
+  CHECK(contains(message(folder / "none.h5"), "No such file"));
+}

@@ -1,0 +1,140 @@
+#include "apps/tokenize/tokenize_documents.h"
+
+#include <map>
+
+#include <doctest.h>
+
+#include "apps/inspect/describe.h"
+#include "apps/tokenize/shard_set.h"
+#include "data/shard.h"
+#include "tests/data/temporary_folder.h"
+
+using namespace dlcm;
+using namespace dlcm::apps;
+using namespace dlcm::test;
+
+namespace fs = std::filesystem;
+
+namespace {
+
+TokenizeCounts run(const TokenizeOptions& options) {
+  return tokenize_documents(options, data::ByteTokenizer(), [](const TokenizeCounts&) {});
+}
+
+std::string message(const TokenizeOptions& options) {
+  return message_of<InputError>([&] { run(options); });
+}
+
+// Texts of all shards of a kind, in order.
+std::vector<std::string> texts(const std::string& folder, const std::string& kind) {
+  const data::ByteTokenizer tokenizer;
+  std::vector<std::string> all;
+  for (const std::string& path : data::shard_paths(folder, kind)) {
+    const data::ShardReader shard(path);
+    for (int64_t i = 0; i < shard.documents(); ++i) {
+      const std::vector<int32_t> tokens = shard.read(i, 0, shard.document_tokens(i));
+      CHECK(tokens.front() == 256);
+      CHECK(tokens.back() == 256);
+      std::string text;
+      for (const int32_t id : tokens) text += tokenizer.decode(id);
+      CHECK(static_cast<int64_t>(text.size()) == shard.document_bytes(i));
+      all.push_back(text);
+    }
+  }
+  return all;
+}
+
+std::string json_lines(int documents) {
+  std::string lines;
+  for (int i = 0; i < documents; ++i) lines += concat("{\"text\": \"document ", i * 7, "\"}\n");
+  return lines;
+}
+
+}  // namespace
+
+TEST_CASE("tokenize: documents are stored in order between begin and end, shards are split") {
+  const TemporaryFolder folder;
+  write_bytes(folder / "a.jsonl", json_lines(50));
+  TokenizeOptions options;
+  options.output = folder / "out";
+  options.domains = {{"", {folder / "a.jsonl"}}};
+  options.shard_tokens = 100;
+  const TokenizeCounts counts = run(options);
+  CHECK(counts.documents == 50);
+  CHECK(counts.tokens == counts.bytes + 100);
+  const std::vector<std::string> stored = texts(options.output, "train");
+  REQUIRE(stored.size() == 50);
+  for (int i = 0; i < 50; ++i) CHECK(stored[static_cast<size_t>(i)] == concat("document ", i * 7));
+  const std::vector<std::string> paths = data::shard_paths(options.output, "train");
+  CHECK(paths.size() == 8);  // seven documents of 12 to 14 tokens each
+  CHECK(paths[7] == folder / "out/train-00007.h5");
+  for (const std::string& path : paths) CHECK(data::ShardReader(path).tokens() <= 100);
+  CHECK(data::shard_paths(options.output, "heldout").empty());
+}
+
+TEST_CASE("tokenize: the held-out share is the same in every order") {
+  const TemporaryFolder folder;
+  write_bytes(folder / "a.jsonl", json_lines(1000));
+  TokenizeOptions options;
+  options.output = folder / "out";
+  options.domains = {{"", {folder / "a.jsonl"}}};
+  options.heldout_share = 0.1;
+  const TokenizeCounts counts = run(options);
+  CHECK(counts.documents == 1000);
+  CHECK(counts.heldout_documents > 70);
+  CHECK(counts.heldout_documents < 130);
+  for (const std::string& text : texts(options.output, "heldout")) CHECK(is_heldout(text, 0.1));
+  for (const std::string& text : texts(options.output, "train")) CHECK(!is_heldout(text, 0.1));
+  CHECK(texts(options.output, "train").size() + texts(options.output, "heldout").size() == 1000);
+}
+
+TEST_CASE("tokenize: domains lie in folders of their own") {
+  const TemporaryFolder folder;
+  write_bytes(folder / "a.txt", "x");
+  write_bytes(folder / "b.txt", "yz");
+  TokenizeOptions options;
+  options.output = folder / "out";
+  options.domains = {{"code", {folder / "a.txt", folder / "b.txt"}}, {"math", {folder / "b.txt"}}};
+  run(options);
+  CHECK(texts(folder / "out/code", "train") == std::vector<std::string>{"x", "yz"});
+  CHECK(texts(folder / "out/math", "train") == std::vector<std::string>{"yz"});
+  CHECK(data::shard_domains(options.output, "train").size() == 2);
+}
+
+TEST_CASE("tokenize: existing shards are replaced only when asked, and only when all went well") {
+  const TemporaryFolder folder;
+  write_bytes(folder / "a.jsonl", json_lines(50));
+  write_bytes(folder / "b.txt", "new");
+  write_bytes(folder / "bad.jsonl", json_lines(50) + "{\n");
+  TokenizeOptions options;
+  options.output = folder / "out";
+  options.domains = {{"", {folder / "a.jsonl"}}};
+  options.shard_tokens = 100;
+  run(options);
+  options.domains = {{"", {folder / "b.txt"}}};
+  CHECK(contains(message(options), "--overwrite"));
+  options.overwrite = true;
+  options.domains = {{"", {folder / "b.txt", folder / "bad.jsonl"}}};
+  CHECK(contains(message(options), "bad.jsonl' line 51"));
+  CHECK(texts(options.output, "train").size() == 50);  // as it was
+  options.domains = {{"", {folder / "b.txt"}}};
+  run(options);
+  CHECK(texts(options.output, "train") == std::vector<std::string>{"new"});
+  CHECK(std::distance(fs::directory_iterator(options.output), {}) == 1);  // old and temporary files are gone
+}
+
+TEST_CASE("tokenize: nothing to train on is said") {
+  const TemporaryFolder folder;
+  write_bytes(folder / "empty.txt", "");
+  write_bytes(folder / "one.txt", "one");
+  TokenizeOptions options;
+  options.output = folder / "out";
+  options.domains = {{"", {folder / "empty.txt"}}};
+  CHECK(contains(message(options), "no documents in"));
+  options.domains = {{"", {folder / "one.txt"}}};
+  options.heldout_share = 0.999999;
+  CHECK(contains(message(options), "left none to train on"));
+  options.domains = {{"", {folder / "missing.txt"}}};
+  CHECK(contains(message(options), "missing.txt"));
+  CHECK(data::shard_paths(folder / "out", "train").empty());
+}

@@ -1,0 +1,325 @@
+#include "data/loader.h"
+
+#include <algorithm>
+#include <map>
+#include <numeric>
+
+#include <doctest.h>
+
+#include "data/heldout.h"
+#include "tensor/random.h"
+#include "tests/data/temporary_folder.h"
+
+using namespace dlcm;
+using namespace dlcm::data;
+using namespace dlcm::test;
+
+namespace {
+
+constexpr int64_t kVocabulary = 70000;
+
+// Tokens are numbered through, so that each stored token is told from all others.
+class Corpus {
+ public:
+  void write(const std::string& folder, const std::string& kind, int index,
+             const std::vector<int64_t>& lengths, int64_t vocab_size = kVocabulary,
+             const std::string& tokenizer = "numbers") {
+    std::filesystem::create_directories(folder);
+    ShardWriter writer(concat(folder, "/", kind, "-0000", index, ".h5"), {vocab_size, tokenizer, ""});
+    for (const int64_t length : lengths) {
+      std::vector<int32_t> tokens(static_cast<size_t>(length));
+      std::iota(tokens.begin(), tokens.end(), next_);
+      firsts.push_back(next_);
+      next_ += static_cast<int32_t>(length);
+      writer.add(tokens, 3 * length + 1);
+      bytes += 3 * length + 1;
+    }
+    writer.finish();
+    writer.publish();
+  }
+  int64_t tokens() const { return next_; }
+  std::vector<int32_t> firsts;  // of the documents
+  int64_t bytes = 0;
+
+ private:
+  int32_t next_ = 0;
+};
+
+std::vector<int64_t> some_lengths(size_t count, uint64_t seed) {
+  std::vector<int64_t> lengths;
+  for (size_t i = 0; i < count; ++i) {
+    lengths.push_back(1 + static_cast<int64_t>(random_bits(seed, RandomStream::tests, 4, i) % 90));
+  }
+  return lengths;
+}
+
+bool equal(const std::vector<Piece>& a, const std::vector<Piece>& b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const Piece& x, const Piece& y) {
+    return x.tokens == y.tokens && x.following == y.following && x.sample == y.sample;
+  });
+}
+
+LoaderOptions options(const std::string& folder) {
+  LoaderOptions result;
+  result.folder = folder;
+  result.context = 32;
+  result.batch_tokens = 100;
+  result.seed = 5;
+  return result;
+}
+
+// Two shards of 20 documents in one domain, one of 15 in another.
+void write_domains(Corpus& corpus, const std::string& folder) {
+  corpus.write(folder + "/code", "train", 0, some_lengths(20, 1));
+  corpus.write(folder + "/code", "train", 1, some_lengths(20, 2));
+  corpus.write(folder + "/english", "train", 0, some_lengths(15, 3));
+}
+
+}  // namespace
+
+TEST_CASE("loader: steps are exactly full, pieces at most the context, samples numbered through") {
+  const TemporaryFolder folder;
+  Corpus corpus;
+  write_domains(corpus, folder.path());
+  Loader loader(options(folder.path()));
+  CHECK(loader.documents() == 55);
+  CHECK(loader.tokens() == corpus.tokens());
+  int64_t sample = 0;
+  for (int step = 0; step < 60; ++step) {
+    int64_t tokens = 0;
+    for (const Piece& piece : loader.next_step()) {
+      CHECK(piece.sample == sample++);
+      CHECK(piece.size() >= 1);
+      CHECK(piece.size() <= 32);
+      tokens += piece.size();
+    }
+    CHECK(tokens == 100);
+  }
+}
+
+TEST_CASE("loader: in an epoch every token is given once and is a target once, but for documents' firsts") {
+  const TemporaryFolder folder;
+  Corpus corpus;
+  corpus.write(folder.path(), "train", 0, some_lengths(37, 8));
+  corpus.write(folder.path(), "train", 1, {500, 1, 2, 32, 33, 64, 65});
+  LoaderOptions chosen = options(folder.path());
+  chosen.batch_tokens = 1;  // every possible cut by a step's end
+  for (const int64_t batch_tokens : {int64_t{1}, int64_t{7}, corpus.tokens()}) {
+    chosen.batch_tokens = batch_tokens;
+    Loader loader(chosen);
+    for (int epoch = 0; epoch < 2; ++epoch) {
+      std::map<int32_t, int> given, targets;
+      int64_t left = corpus.tokens();
+      while (left >= batch_tokens) {
+        for (const Piece& piece : loader.next_step()) {
+          for (size_t i = 0; i < piece.tokens.size(); ++i) {
+            ++given[piece.tokens[i]];
+            if (i > 0) ++targets[piece.tokens[i]];
+            if (i > 0) CHECK(piece.tokens[i] == piece.tokens[i - 1] + 1);
+          }
+          if (piece.following >= 0) {
+            ++targets[piece.following];
+            CHECK(piece.following == piece.tokens.back() + 1);
+          }
+        }
+        left -= batch_tokens;
+      }
+      if (left > 0) break;  // the epoch's end is within a step
+      CHECK(static_cast<int64_t>(given.size()) == corpus.tokens());
+      for (const auto& [token, count] : given) CHECK(count == 1);
+      for (const int32_t first : corpus.firsts) CHECK(targets.count(first) == 0);
+      CHECK(targets.size() == given.size() - corpus.firsts.size());
+      for (const auto& [token, count] : targets) CHECK(count == 1);
+    }
+  }
+}
+
+TEST_CASE("loader: resumed at any step it goes on as if never stopped") {
+  const TemporaryFolder folder;
+  Corpus corpus;
+  write_domains(corpus, folder.path());
+  for (const bool weighted : {false, true}) {
+    LoaderOptions chosen = options(folder.path());
+    if (weighted) chosen.weights = {{"code", 0.3}, {"english", 0.7}};
+    Loader unbroken(chosen);
+    std::vector<std::vector<Piece>> steps;
+    std::vector<std::vector<int64_t>> cursors = {unbroken.cursor()};
+    for (int step = 0; step < 120; ++step) {  // several epochs
+      steps.push_back(unbroken.next_step());
+      cursors.push_back(unbroken.cursor());
+    }
+    CHECK(100 * 120 > 4 * corpus.tokens());
+    Loader resumed(chosen);
+    for (uint64_t i = 0; i < 50; ++i) {
+      const size_t step = random_bits(9, RandomStream::tests, 5, i) % 118;
+      resumed.seek(cursors[step]);
+      CHECK(resumed.cursor() == cursors[step]);
+      CHECK(equal(resumed.next_step(), steps[step]));
+      CHECK(equal(resumed.next_step(), steps[step + 1]));
+      CHECK(resumed.cursor() == cursors[step + 2]);
+    }
+  }
+}
+
+TEST_CASE("loader: domains keep their shares; seeds differ") {
+  const TemporaryFolder folder;
+  Corpus corpus;
+  write_domains(corpus, folder.path());
+  LoaderOptions chosen = options(folder.path());
+  chosen.weights = {{"code", 1}, {"english", 3}};
+  Loader loader(chosen);
+  for (int step = 0; step < 200; ++step) loader.next_step();
+  const std::vector<int64_t> drawn = loader.tokens_drawn();
+  CHECK(loader.domain_names() == std::vector<std::string>{"code", "english"});
+  // Never further from the share than one document.
+  CHECK(std::abs(static_cast<double>(drawn[1]) - 0.75 * static_cast<double>(drawn[0] + drawn[1])) <= 90);
+  chosen.weights = {{"code", 1}, {"english", 0}};
+  Loader code(chosen);
+  for (int step = 0; step < 50; ++step) code.next_step();
+  CHECK(code.tokens_drawn()[1] == 0);
+  chosen.seed = 6;
+  Loader other(chosen);
+  Loader same(chosen);
+  code.seek(Loader(options(folder.path())).cursor());
+  const auto first = other.next_step();
+  CHECK(!equal(first, code.next_step()));
+  CHECK(equal(first, same.next_step()));
+}
+
+TEST_CASE("loader: micro-batches hold every piece once, in whole, and do not change the step") {
+  const TemporaryFolder folder;
+  Corpus corpus;
+  write_domains(corpus, folder.path());
+  LoaderOptions chosen = options(folder.path());
+  chosen.batch_tokens = 512;
+  Loader loader(chosen);
+  for (int step = 0; step < 5; ++step) {
+    const std::vector<Piece> pieces = loader.next_step();
+    for (const int64_t micro_tokens : {32, 50, 64, 128, 512, 10000}) {
+      const std::vector<PackedBatch> batches = micro_batches(pieces, micro_tokens);
+      CHECK(batches.size() >= static_cast<size_t>((512 + micro_tokens - 1) / micro_tokens));
+      std::map<int64_t, const Piece*> by_sample;
+      for (const Piece& piece : pieces) by_sample[piece.sample] = &piece;
+      for (const PackedBatch& batch : batches) {
+        CHECK(batch.token_count() <= micro_tokens);
+        const auto offsets = batch.cu_seqlens.to_vector<int32_t>();
+        const auto tokens = batch.tokens.to_vector<int32_t>();
+        const auto targets = batch.targets.to_vector<int32_t>();
+        const auto samples = batch.samples.to_vector<int64_t>();
+        REQUIRE(offsets.size() == samples.size() + 1);
+        CHECK(offsets.front() == 0);
+        CHECK(offsets.back() == batch.token_count());
+        CHECK(std::is_sorted(samples.begin(), samples.end()));
+        for (size_t i = 0; i < samples.size(); ++i) {
+          const Piece& piece = *by_sample.at(samples[i]);
+          by_sample.erase(samples[i]);
+          CHECK(std::vector<int32_t>(tokens.begin() + offsets[i], tokens.begin() + offsets[i + 1]) ==
+                piece.tokens);
+          CHECK(targets[static_cast<size_t>(offsets[i + 1]) - 1] == piece.following);
+          for (int32_t t = offsets[i]; t + 1 < offsets[i + 1]; ++t) {
+            CHECK(targets[static_cast<size_t>(t)] == tokens[static_cast<size_t>(t) + 1]);
+          }
+        }
+      }
+      CHECK(by_sample.empty());
+    }
+    if (step == 0) CHECK(micro_batches(pieces, 512).size() == 1);
+  }
+  const std::vector<Piece> pieces = loader.next_step();
+  CHECK(contains(message_of<InputError>([&] { micro_batches(pieces, 8); }), "micro_tokens"));
+}
+
+TEST_CASE("loader: what cannot be trained on is said") {
+  const TemporaryFolder folder;
+  Corpus corpus;
+  const auto message = [&](const LoaderOptions& chosen) {
+    return message_of<InputError>([&] { Loader{chosen}; });
+  };
+  const auto weights = [&](std::map<std::string, double> chosen) {
+    LoaderOptions result = options(folder.path());
+    result.weights = std::move(chosen);
+    return message(result);
+  };
+  CHECK(contains(message(options(folder / "none")), "there is no folder"));
+  CHECK(contains(message(options(folder.path())), "no training shards"));
+  write_domains(corpus, folder.path());
+  CHECK(contains(weights({{"code", 1}}), "no weight for the domain 'english'"));
+  CHECK(contains(weights({{"code", 1}, {"math", 1}}), "no domain 'math'; it has code, english"));
+  CHECK(contains(weights({{"code", -1}, {"english", 2}}), "code = -1"));
+  CHECK(contains(weights({{"code", 0}, {"english", 0}}), "sum is 0"));
+  LoaderOptions empty_step = options(folder.path());
+  empty_step.batch_tokens = 0;
+  CHECK(contains(message(empty_step), "train.batch_tokens is 0"));
+
+  Loader loader(options(folder.path()));
+  LoaderOptions other_seed = options(folder.path());
+  other_seed.seed = 99;
+  CHECK(contains(message_of<InputError>([&] { loader.seek(Loader(other_seed).cursor()); }), "seed 99"));
+  std::vector<int64_t> impossible = loader.cursor();
+  impossible[4] = 1;
+  CHECK(contains(message_of<InputError>([&] { loader.seek(impossible); }), "impossible"));
+  CHECK_THROWS_AS(loader.seek({}), InputError);
+  const std::vector<int64_t> before = loader.cursor();
+  corpus.write(folder / "english", "train", 1, {5});
+  Loader changed(options(folder.path()));
+  CHECK(contains(message_of<InputError>([&] { changed.seek(before); }), "other data"));
+
+  corpus.write(folder / "english", "train", 2, {5}, kVocabulary, "letters");
+  CHECK(contains(message(options(folder.path())), "tokenizer is 'letters'"));
+  corpus.write(folder / "english", "train", 2, {5}, kVocabulary + 1);
+  CHECK(contains(message(options(folder.path())), "vocab_size is 70001"));
+  corpus.write(folder.path(), "train", 0, {5});
+  CHECK(contains(message(options(folder.path())), "both itself and in the domain"));
+}
+
+TEST_CASE("held-out reader: all documents in order, bytes pro rata") {
+  const TemporaryFolder folder;
+  Corpus corpus;
+  corpus.write(folder / "code", "heldout", 0, {40, 1, 90});
+  corpus.write(folder / "code", "heldout", 1, {64});
+  corpus.write(folder / "english", "heldout", 0, {33, 2});
+  const auto read = [&](int64_t max_tokens, int64_t batch_tokens) {
+    HeldoutReader reader({folder.path(), 32, batch_tokens, max_tokens});
+    std::vector<int32_t> tokens, targets;
+    int64_t bytes = 0;
+    while (const auto next = reader.next()) {
+      CHECK(next->batch.token_count() <= batch_tokens);
+      bytes += next->bytes;
+      const auto some = next->batch.tokens.to_vector<int32_t>();
+      tokens.insert(tokens.end(), some.begin(), some.end());
+      for (const int32_t target : next->batch.targets.to_vector<int32_t>()) {
+        if (target >= 0) targets.push_back(target);
+      }
+    }
+    CHECK(static_cast<int64_t>(tokens.size()) == reader.tokens());
+    return std::tuple(tokens, targets, bytes);
+  };
+  std::vector<int32_t> all(static_cast<size_t>(corpus.tokens()));
+  std::iota(all.begin(), all.end(), 0);
+  for (const int64_t batch_tokens : {32, 33, 100, 1000}) {
+    const auto [tokens, targets, bytes] = read(-1, batch_tokens);
+    CHECK(tokens == all);
+    CHECK(targets.size() == all.size() - corpus.firsts.size());
+    CHECK(bytes == corpus.bytes);
+  }
+  const auto [tokens, targets, bytes] = read(115, 64);  // half of each domain
+  CHECK(tokens.size() >= 113);
+  CHECK(tokens.size() <= 115);
+  CHECK(bytes < corpus.bytes);
+  CHECK(bytes > corpus.bytes / 3);
+  HeldoutReader reader({folder / "code/heldout-00001.h5", 32, 64, -1});
+  CHECK(reader.tokens() == 64);
+  CHECK(reader.next().has_value());
+  CHECK(!reader.next().has_value());
+  reader.restart();
+  CHECK(reader.next()->batch.token_count() == 64);
+  CHECK(contains(message_of<InputError>([&] {
+                   HeldoutReader({folder / "none", 32, 64, -1});
+                 }),
+                 "there is no"));
+  std::filesystem::create_directories(folder / "empty");
+  CHECK(contains(message_of<InputError>([&] {
+                   HeldoutReader({folder / "empty", 32, 64, -1});
+                 }),
+                 "no held-out"));
+}

@@ -1,0 +1,99 @@
+#include "tensor/allocator.h"
+
+#include <cstring>
+#include <thread>
+
+#include <doctest.h>
+
+#include "tensor/check.h"
+
+using namespace dlcm;
+
+#ifdef __SANITIZE_ADDRESS__
+constexpr bool kCaching = false;  // every block goes back at once, so that a use after free is seen
+#else
+constexpr bool kCaching = true;
+#endif
+
+TEST_CASE("allocator: bytes in use, peak and what is held") {
+  Allocator pool(Device::cpu());
+  auto a = pool.allocate(1000);
+  auto b = pool.allocate(500);
+  CHECK(pool.statistics().allocated_bytes == 1500);
+  CHECK(pool.statistics().reserved_bytes >= 1500);
+  a.reset();
+  CHECK(pool.statistics().allocated_bytes == 500);
+  CHECK(pool.statistics().peak_bytes == 1500);
+  pool.reset_peak();
+  CHECK(pool.statistics().peak_bytes == 500);
+  b.reset();
+  pool.release_cached();
+  CHECK(pool.statistics().reserved_bytes == 0);
+}
+
+TEST_CASE("allocator: a freed block serves the next request of its class") {
+  Allocator pool(Device::cpu());
+  void* first = nullptr;
+  {
+    const auto block = pool.allocate(1000);
+    first = block.get();
+  }
+  if (kCaching) {
+    CHECK(pool.allocate(1010).get() == first);
+    CHECK(pool.statistics().system_calls == 1);
+  }
+  const auto larger = pool.allocate(5000);
+  CHECK(pool.statistics().allocated_bytes == 5000);
+}
+
+TEST_CASE("allocator: sizes that vary from step to step soon need nothing from the system") {
+  if (!kCaching) return;
+  Allocator pool(Device::cpu());
+  const auto step = [&](size_t concepts) {
+    const auto a = pool.allocate(concepts * 64), b = pool.allocate(concepts * 16);
+  };
+  for (size_t m = 900; m < 1100; ++m) step(m);
+  const int64_t calls = pool.statistics().system_calls;
+  for (size_t m = 900; m < 1100; m += 7) step(m);
+  CHECK(pool.statistics().system_calls == calls);
+  CHECK(calls < 10);
+}
+
+TEST_CASE("allocator: blocks are aligned, distinct and whole, none of size 0 is null") {
+  Allocator pool(Device::cpu());
+  std::vector<std::shared_ptr<void>> blocks;
+  for (const size_t bytes : {0, 1, 63, 64, 65, 100, 1000, 4097}) {
+    blocks.push_back(pool.allocate(bytes));
+    REQUIRE(blocks.back() != nullptr);
+    CHECK(reinterpret_cast<uintptr_t>(blocks.back().get()) % 64 == 0);
+    std::memset(blocks.back().get(), 0xab, bytes);
+  }
+  for (size_t i = 0; i < blocks.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) CHECK(blocks[i].get() != blocks[j].get());
+  }
+}
+
+TEST_CASE("allocator: threads may allocate and free at once") {
+  Allocator pool(Device::cpu());
+  {
+    std::vector<std::jthread> threads;
+    for (int thread = 0; thread < 3; ++thread) {
+      threads.emplace_back([&pool, thread] {
+        for (size_t i = 0; i < 300; ++i) {
+          const auto block = pool.allocate(64 + i % 7 * 100);
+          std::memset(block.get(), thread, 64);
+        }
+      });
+    }
+  }
+  CHECK(pool.statistics().allocated_bytes == 0);
+}
+
+TEST_CASE("allocator: what no machine has is an error, not a crash") {
+  Allocator pool(Device::cpu());
+  CHECK_THROWS_AS(pool.allocate(size_t{1} << 62), Error);
+#ifndef __SANITIZE_ADDRESS__  // it aborts where the system's allocator would say no
+  CHECK_THROWS_AS(pool.allocate(size_t{1} << 59), Error);
+  CHECK(pool.statistics().allocated_bytes == 0);
+#endif
+}
