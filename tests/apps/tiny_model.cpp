@@ -1,9 +1,7 @@
 #include "tests/apps/tiny_model.h"
 
 #include <cstdlib>
-#include <filesystem>
 #include <fstream>
-#include <iterator>
 
 #include <sys/wait.h>
 
@@ -14,15 +12,6 @@
 #include "tests/op_check.h"
 
 namespace dlcm::test {
-namespace {
-
-std::string content(const std::string& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
-}  // namespace
-
 apps::Config tiny_config(ModelKind kind) {
   apps::Config config;
   ModelConfig& model = config.model;
@@ -80,17 +69,6 @@ void write_tiny_shard(const std::string& path, const std::vector<std::string>& t
   writer.publish();
 }
 
-TemporaryFolder::TemporaryFolder() {
-  std::string name = (std::filesystem::temp_directory_path() / "dlcm-test-XXXXXX").string();
-  DLCM_CHECK(mkdtemp(name.data()) != nullptr, "no temporary folder could be made");
-  path_ = name;
-}
-
-TemporaryFolder::~TemporaryFolder() {
-  std::error_code ignored;
-  std::filesystem::remove_all(path_, ignored);
-}
-
 ProgramRun run_program(const std::string& name, const std::string& arguments, const std::string& input) {
   const TemporaryFolder folder;
   std::ofstream(folder / "input", std::ios::binary) << input;
@@ -98,8 +76,8 @@ ProgramRun run_program(const std::string& name, const std::string& arguments, co
       concat("'", DLCM_PROGRAM_DIR, "/", name, "' ", arguments, " <'", folder / "input", "' >'",
              folder / "output", "' 2>'", folder / "errors", "'");
   const int status = std::system(command.c_str());
-  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, content(folder / "output"),
-          content(folder / "errors")};
+  return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(folder / "output"),
+          read_bytes(folder / "errors")};
 }
 
 }  // namespace dlcm::test

@@ -7,6 +7,7 @@
 
 #include "apps/common/config.h"
 #include "dlcm/language_model.h"
+#include "tests/data/temporary_folder.h"
 
 namespace dlcm::test {
 
@@ -19,20 +20,6 @@ std::unique_ptr<LanguageModel> tiny_model(const apps::Config& config, uint64_t s
 void write_tiny_checkpoint(const std::string& path, const apps::Config& config, const LanguageModel& model);
 // Documents of the bytes of each text, as tokenize writes them.
 void write_tiny_shard(const std::string& path, const std::vector<std::string>& texts);
-
-// A folder of this test's own, removed at its end.
-class TemporaryFolder {
- public:
-  TemporaryFolder();
-  ~TemporaryFolder();
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string operator/(const std::string& name) const { return path_ + "/" + name; }
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-};
 
 // A program of this build run by the shell with `arguments` (quoted for it).
 struct ProgramRun {

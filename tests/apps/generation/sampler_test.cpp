@@ -127,4 +127,5 @@ TEST_CASE("sampler: impossible options are refused by name") {
   CHECK_THROWS_AS(check(SamplerConfig{.top_p = 1.1}), InputError);
   CHECK_THROWS_WITH_AS(check(SamplerConfig{.min_p = 1.5}), doctest::Contains("--min-p"), InputError);
   CHECK_THROWS_AS(check(SamplerConfig{.min_p = -0.1}), InputError);
+  CHECK_THROWS_WITH_AS(check(SamplerConfig{.seed = -1}), doctest::Contains("--seed"), InputError);
 }
