@@ -14,7 +14,7 @@ constexpr int64_t kChunkElements = 65536;
 // Upper bounds of what HDF5 adds to the data: superblock and root group, headers and group entries of a
 // dataset (a path of several groups), checksum and index entry of a chunk.
 constexpr uint64_t kFileOverhead = 64 << 10;
-constexpr uint64_t kDatasetOverhead = 12 << 10;
+constexpr uint64_t kDatasetOverhead = 4 << 10;
 constexpr uint64_t kChunkOverhead = 72;
 constexpr uint64_t kAttributeOverhead = 8 << 10;
 
@@ -114,7 +114,7 @@ void Hdf5Writer::State::write_attribute(const std::string& name, hid_t type, hid
   const Hdf5Handle handle(
       check(H5Acreate2(file.get(), name.c_str(), type, space, H5P_DEFAULT, H5P_DEFAULT), what, "H5Acreate2"),
       H5Aclose);
-  check(H5Awrite(handle.get(), type, value), what, "H5Awrite");
+  if (value != nullptr) check(H5Awrite(handle.get(), type, value), what, "H5Awrite");  // null: no elements
 }
 
 void Hdf5Writer::attribute(const std::string& name, const std::string& value) {
@@ -143,7 +143,7 @@ void Hdf5Writer::attribute(const std::string& name, const std::vector<int64_t>& 
   const hsize_t count = values.size();
   const Hdf5Handle space(state_->check(H5Screate_simple(1, &count, nullptr), name, "H5Screate_simple"),
                          H5Sclose);
-  state_->write_attribute(name, H5T_STD_I64LE, space.get(), values.data());
+  state_->write_attribute(name, H5T_STD_I64LE, space.get(), values.empty() ? nullptr : values.data());
 }
 
 Hdf5Handle Hdf5Writer::State::create(const std::string& name, ElementType type,

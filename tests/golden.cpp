@@ -4,10 +4,11 @@
 #include <cmath>
 #include <limits>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 #include <hdf5.h>
 
 #include "op_check.h"
+#include "paths.h"
 
 namespace dlcm::test {
 namespace {
@@ -42,7 +43,7 @@ double largest(const Tensor& x) {
 }  // namespace
 
 Golden::Golden(const std::string& file, const std::string& name)
-    : path_(std::string(DLCM_SOURCE_DIR) + "/tests/goldens/" + file), name_(name) {
+    : path_(source_folder() + "/tests/goldens/" + file), name_(name) {
   const Handle opened(H5Fopen(path_.c_str(), H5F_ACC_RDONLY, H5P_DEFAULT), H5Fclose);
   const Handle attribute(H5Aopen_by_name(opened.id, name.c_str(), "config", H5P_DEFAULT, H5P_DEFAULT),
                          H5Aclose);

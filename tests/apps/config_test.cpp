@@ -7,9 +7,10 @@
 #include <set>
 #include <sstream>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "apps/common/config_keys.h"
+#include "paths.h"
 #include "tensor/check.h"
 
 namespace dlcm::apps {
@@ -336,8 +337,7 @@ TEST_CASE("config: check refuses what a program has set out of range") {
 
 TEST_CASE("config: the presets load, and stand for themselves") {
   int presets = 0;
-  for (const auto& entry :
-       std::filesystem::directory_iterator(std::string(DLCM_SOURCE_DIR) + "/apps/configs")) {
+  for (const auto& entry : std::filesystem::directory_iterator(test::source_folder() + "/apps/configs")) {
     CAPTURE(entry.path().string());
     const LoadedConfig loaded = load_config(entry.path().string());
     CHECK(loaded.unused.empty());
@@ -350,7 +350,7 @@ TEST_CASE("config: the presets load, and stand for themselves") {
 TEST_CASE("config: files that cannot be read") {
   CHECK_THROWS_WITH_AS(load_config("no-such-folder/run.toml"),
                        "no-such-folder/run.toml: cannot be opened: No such file or directory", InputError);
-  CHECK_THROWS_AS(load_config(DLCM_SOURCE_DIR), InputError);
+  CHECK_THROWS_AS(load_config(test::source_folder()), InputError);
 }
 
 }  // namespace dlcm::apps

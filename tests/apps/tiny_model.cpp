@@ -10,6 +10,7 @@
 #include "data/tokenizer.h"
 #include "tensor/random.h"
 #include "tests/op_check.h"
+#include "tests/paths.h"
 
 namespace dlcm::test {
 apps::Config tiny_config(ModelKind kind) {
@@ -73,7 +74,7 @@ ProgramRun run_program(const std::string& name, const std::string& arguments, co
   const TemporaryFolder folder;
   std::ofstream(folder / "input", std::ios::binary) << input;
   const std::string command =
-      concat("'", DLCM_PROGRAM_DIR, "/", name, "' ", arguments, " <'", folder / "input", "' >'",
+      concat("'", program_folder(), "/", name, "' ", arguments, " <'", folder / "input", "' >'",
              folder / "output", "' 2>'", folder / "errors", "'");
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(folder / "output"),
