@@ -5,7 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tests/apps/tiny_model.h"
 

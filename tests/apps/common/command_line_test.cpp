@@ -3,7 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <fstream>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tests/data/temporary_folder.h"
 

@@ -2,7 +2,7 @@
 
 #include <sstream>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 using namespace dlcm::apps;
 

@@ -2,7 +2,7 @@
 
 #include <filesystem>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "data/checkpoint.h"
 #include "tests/apps/tiny_model.h"

@@ -4,7 +4,7 @@
 #include <filesystem>
 #include <numbers>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "apps/evaluation/dump.h"
 #include "autograd/tape.h"

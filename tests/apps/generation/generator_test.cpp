@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "autograd/tape.h"
 #include "tests/apps/tiny_model.h"

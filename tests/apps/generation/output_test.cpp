@@ -3,7 +3,7 @@
 #include <nlohmann/json.hpp>
 #include <sstream>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 using namespace dlcm;
 using namespace dlcm::apps;

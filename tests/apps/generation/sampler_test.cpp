@@ -4,7 +4,7 @@
 #include <limits>
 #include <vector>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tensor/check.h"
 

@@ -1,6 +1,6 @@
 #include "apps/generation/text_stream.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "data/utf8.h"
 

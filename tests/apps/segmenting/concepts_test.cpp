@@ -2,7 +2,7 @@
 
 #include <numeric>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "autograd/tape.h"
 #include "tests/apps/tiny_model.h"

@@ -4,7 +4,7 @@
 #include <fstream>
 #include <iterator>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tests/apps/tiny_model.h"
 
