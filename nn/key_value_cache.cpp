@@ -22,6 +22,7 @@ Tensor grown(const Tensor& old, int64_t length, int64_t capacity, const Tensor& 
 
 void KeyValueCache::append(const Tensor& keys, const Tensor& values) {
   const int64_t added = keys.size(0);
+  if (added == 0) return;
   const int64_t capacity = keys_.defined() ? keys_.size(0) : 0;
   if (length_ + added > capacity) {
     const int64_t wanted = std::max({2 * capacity, length_ + added, kFirstCapacity});

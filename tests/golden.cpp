@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 #include <hdf5.h>
 
 #include "op_check.h"

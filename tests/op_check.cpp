@@ -4,7 +4,7 @@
 #include <cstring>
 #include <limits>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "autograd/tape.h"
 #include "tensor/dispatch.h"

@@ -7,7 +7,7 @@
 #include <set>
 #include <sstream>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "apps/common/config_keys.h"
 #include "paths.h"

@@ -1,6 +1,6 @@
 #include "apps/training/trainer.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "golden.h"
 

@@ -1,6 +1,6 @@
 #include <stdexcept>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "apps/common/cpu_features.h"
 #include "apps/common/program.h"

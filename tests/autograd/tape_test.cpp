@@ -1,6 +1,6 @@
 #include "autograd/tape.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "autograd/ops.h"
 #include "tensor/ops/elementwise.h"

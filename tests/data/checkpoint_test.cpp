@@ -5,7 +5,7 @@
 #include <cstdlib>
 #include <iostream>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 #include <signal.h>
 #include <sys/mount.h>
 #include <sys/resource.h>

@@ -4,7 +4,7 @@
 #include <map>
 #include <numeric>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "data/heldout.h"
 #include "tensor/random.h"

@@ -3,7 +3,7 @@
 #include <set>
 #include <vector>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tensor/check.h"
 

@@ -1,6 +1,6 @@
 #include "data/shard.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tensor/random.h"
 #include "tests/data/temporary_folder.h"

@@ -1,6 +1,6 @@
 #include "data/tokenizer.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "data/sha256.h"
 #include "data/utf8.h"

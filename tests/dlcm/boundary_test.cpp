@@ -1,6 +1,6 @@
 #include "dlcm/boundary.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "apps/common/config.h"
 #include "autograd/ops.h"

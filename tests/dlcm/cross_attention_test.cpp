@@ -1,6 +1,6 @@
 #include "dlcm/cross_attention.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "apps/common/config.h"
 #include "autograd/tape.h"

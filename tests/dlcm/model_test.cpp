@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "apps/common/config.h"
 #include "autograd/grad_check.h"

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <memory>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tests/op_check.h"
 

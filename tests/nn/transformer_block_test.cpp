@@ -1,6 +1,6 @@
 #include "nn/transformer_block.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "apps/common/config.h"
 #include "autograd/tape.h"

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 namespace dlcm::test {
 namespace {

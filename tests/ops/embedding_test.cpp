@@ -1,6 +1,6 @@
 #include "tensor/ops/embedding.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "autograd/ops.h"
 #include "tests/op_check.h"

@@ -1,6 +1,6 @@
 #include "tensor/ops/gather_rows.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "autograd/ops.h"
 #include "tensor/random.h"

@@ -2,7 +2,7 @@
 
 #include <array>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "autograd/ops.h"
 #include "tensor/parallel.h"

@@ -1,6 +1,6 @@
 #include "tensor/ops/straight_through.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "autograd/ops.h"
 #include "autograd/tape.h"

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <thread>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tensor/check.h"
 

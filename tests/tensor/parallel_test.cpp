@@ -7,7 +7,7 @@
 #include <thread>
 #include <vector>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 using namespace dlcm;
 

@@ -2,7 +2,7 @@
 
 #include <thread>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tensor/ops/softmax.h"
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <set>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 using namespace dlcm;
 

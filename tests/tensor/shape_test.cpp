@@ -2,7 +2,7 @@
 
 #include <limits>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tensor/check.h"
 

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 using namespace dlcm;
 

@@ -1,6 +1,6 @@
 #include "tensor/tile_product.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tests/op_check.h"
 

@@ -5,7 +5,7 @@
 #include <limits>
 #include <vector>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 using namespace dlcm;
 

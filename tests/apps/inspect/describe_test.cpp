@@ -3,7 +3,7 @@
 #include <limits>
 #include <sstream>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "data/checkpoint.h"
 #include "data/shard.h"

@@ -2,7 +2,7 @@
 
 #include <map>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "apps/inspect/describe.h"
 #include "apps/tokenize/shard_set.h"
