@@ -3,7 +3,7 @@
 #include <cmath>
 #include <cstring>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "autograd/tape.h"
 #include "tests/dlcm/small_model.h"

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <limits>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "dlcm/language_model.h"
 #include "tests/data/temporary_folder.h"

@@ -3,7 +3,7 @@
 #include <cmath>
 #include <map>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "apps/common/config.h"
 #include "autograd/tape.h"

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tests/data/temporary_folder.h"
 

@@ -1,6 +1,6 @@
 #include "dlcm/smoothing.h"
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "tests/dlcm/small_model.h"
 

@@ -2,7 +2,7 @@
 // are arranged, the step is the same: loss, F, G, tokens per concept, every gradient (sections 5, 8 and 9).
 #include <cmath>
 
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "dlcm/training_pass.h"
 #include "tests/dlcm/small_model.h"

@@ -1,6 +1,6 @@
 // Prefill of any length and then steps give what one pass over the whole sequence gives (section 12), and
 // what a sequence gives does not depend on those stepped with it.
-#include <doctest.h>
+#include <doctest/doctest.h>
 
 #include "autograd/tape.h"
 #include "dlcm/model.h"
