@@ -131,6 +131,16 @@ void dense_attention_forward(const AttentionSizes& sizes, const Tensor& q, const
   DLCM_FLOATING(q.dtype(), T, forward<T>(sizes, q, k, v, layout, result));
 }
 
+// Pairs that the backward pass does not skip.
+int64_t seen_pairs(const Tensor& probability) {
+  int64_t count = 0;
+  DLCM_FLOATING(probability.dtype(), T, {
+    const T* p = probability.data<T>();
+    count = probability.numel() - std::count(p, p + probability.numel(), T{0});
+  });
+  return count;
+}
+
 void dense_attention_backward(const AttentionSizes& sizes, const Tensor& d_o, const Tensor& q,
                               const Tensor& k, const Tensor& v, const Tensor& probability,
                               const ops::AttentionGradients& result) {
@@ -161,7 +171,8 @@ AttentionGradients dense_attention_backward(const Tensor& d_o, const Tensor& q, 
       d_o.shape() == q.shape() && probability.shape() == (Shape{sizes.heads, sizes.tokens, sizes.keys}),
       "dense_attention_backward: d_o has shape ", d_o.shape(), ", probability ", probability.shape(), ", q ",
       q.shape(), ", k ", k.shape());
-  const ProfileScope profile("dense_attention_backward");
+  const ProfileScope profile("dense_attention_backward", 8.0 * static_cast<double>(sizes.head_dim),
+                             cpu::seen_pairs(probability));
   const AttentionGradients result = {q.empty_like(), k.empty_like(), v.empty_like()};
   DLCM_DISPATCH_CPU(q.device(), dense_attention_backward(sizes, d_o, q, k, v, probability, result));
   return result;

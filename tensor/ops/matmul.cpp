@@ -49,8 +49,9 @@ Tiling tiling_of(int64_t m, int64_t n, int64_t k) {
   return tiling;
 }
 
-template <class T>
-void tiled_gemm(const Gemm<T>& g) {
+// Engine: a product in the calling thread.
+template <class T, class Engine>
+void tiled_gemm(const Gemm<T>& g, const Engine& engine) {
   const Tiling tiling = tiling_of(g.m, g.n, g.k);
   parallel_for(tiling.down * tiling.across, 1, [&](int64_t tile, int64_t) {
     const int64_t row = tile / tiling.across * tiling.rows;
@@ -61,7 +62,7 @@ void tiled_gemm(const Gemm<T>& g) {
     part.a += g.transpose_a ? row : row * g.lda;
     part.b += g.transpose_b ? column * g.ldb : column;
     part.c += row * g.ldc + column;
-    library_gemm(part);
+    engine(part);
   });
 }
 
@@ -76,7 +77,7 @@ void matmul_forward_of(const Tensor& a, bool ta, const Tensor& b, bool tb, const
   } else if (!ta && tb && product.m <= ops::kSmallRows) {
     row_gemm(product);
   } else {
-    tiled_gemm(product);
+    tiled_gemm(product, [](const Gemm<T>& part) { library_gemm(part); });
   }
 }
 
@@ -85,6 +86,10 @@ void matmul_forward(const Tensor& a, bool ta, const Tensor& b, bool tb, const Te
 }
 
 }  // namespace
+
+void tiled_eigen_gemm(const Gemm<float>& product) {
+  tiled_gemm(product, [](const Gemm<float>& part) { eigen_gemm(part); });
+}
 
 void row_gemm(const Gemm<float>& product) {
   row_gemm_of(product);
