@@ -54,6 +54,11 @@ PackedBatch random_batch(const Config& config, uint64_t seed) {
   return batches_of(config, config.train.micro_tokens, seed).front();
 }
 
+bool has_untrained_boundaries(const ModelConfig& config) {
+  const Predictor predictor = config.boundary.predictor;
+  return config.kind == ModelKind::dlcm && predictor != Predictor::fixed && predictor != Predictor::none;
+}
+
 Tensor random_boundaries(const Tensor& cu_seqlens, double tokens_per_concept, uint64_t seed) {
   const int32_t* offsets = cu_seqlens.data<int32_t>();
   const int64_t documents = cu_seqlens.numel() - 1;

@@ -20,6 +20,9 @@ std::vector<PackedBatch> random_batches(const Config& config, uint64_t seed);
 // The same that fill one batch of train.micro_tokens.
 PackedBatch random_batch(const Config& config, uint64_t seed);
 
+// Whether the model's boundaries depend on weights: before training they are nowhere near one in R tokens.
+bool has_untrained_boundaries(const ModelConfig& config);
+
 // [T] u8: a boundary at each document's first token, and elsewhere once in tokens_per_concept on average.
 Tensor random_boundaries(const Tensor& cu_seqlens, double tokens_per_concept, uint64_t seed);
 

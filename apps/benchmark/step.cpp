@@ -22,8 +22,21 @@ struct MeasuredSteps {
   double tokens_per_concept = 0;
 };
 
-MeasuredSteps measure_steps(Trainer& trainer, const std::vector<PackedBatch>& batches, double seconds) {
-  for (int64_t step = 1; step < kWarmUpSteps; ++step) trainer.step(step, batches);
+// An untrained predictor places boundaries anywhere; decisions of our own make concepts of R tokens on
+// average, as they are after training. Empty where there is nothing to train.
+std::vector<Tensor> boundaries_of(const ModelConfig& config, const std::vector<PackedBatch>& batches) {
+  if (!has_untrained_boundaries(config)) return {};
+  std::vector<Tensor> boundaries;
+  for (const PackedBatch& batch : batches) {
+    boundaries.push_back(
+        random_boundaries(batch.cu_seqlens, config.boundary.tokens_per_concept, boundaries.size()));
+  }
+  return boundaries;
+}
+
+MeasuredSteps measure_steps(Trainer& trainer, const std::vector<PackedBatch>& batches,
+                            const std::vector<Tensor>& boundaries, double seconds) {
+  for (int64_t step = 1; step < kWarmUpSteps; ++step) trainer.step(step, batches, boundaries);
   MeasuredSteps result;
   Allocator& memory = allocator(Device::cpu());
   memory.reset_peak();
@@ -33,7 +46,7 @@ MeasuredSteps measure_steps(Trainer& trainer, const std::vector<PackedBatch>& ba
   while (measured.size() < kFewestSteps || result.seconds < seconds) {
     const Clock::time_point begin = Clock::now();
     const auto step = kWarmUpSteps + static_cast<int64_t>(measured.size());
-    result.tokens_per_concept = trainer.step(step, batches).pass.tokens_per_concept;
+    result.tokens_per_concept = trainer.step(step, batches, boundaries).pass.tokens_per_concept;
     measured.push_back(seconds_since(begin));
     result.seconds += measured.back();
   }
@@ -75,10 +88,11 @@ Table operator_table(const MeasuredSteps& steps, const MachineLimits& limits) {
 void benchmark_step(const BenchmarkOptions& options, Report& report) {
   const Config& config = options.config;
   const std::vector<PackedBatch> batches = random_batches(config, 1);
+  const std::vector<Tensor> boundaries = boundaries_of(config.model, batches);
   Trainer trainer(config);
-  trainer.step(0, batches);
+  trainer.step(0, batches, boundaries);
   const double to_first_step = seconds_since(options.program_begin);
-  const MeasuredSteps steps = measure_steps(trainer, batches, options.seconds);
+  const MeasuredSteps steps = measure_steps(trainer, batches, boundaries, options.seconds);
   const MachineLimits limits = measure_limits(std::min(options.seconds, 0.5));
   report.groups.push_back(machine_facts(limits));
 
