@@ -30,7 +30,7 @@ using Run = std::function<std::vector<Tensor>()>;
 class Cases {
  public:
   Cases(const Config& config, const VisitCase& visit)
-      : config_(config), model_(config.model), visit_(visit), batch_(random_batch(config, 1)) {}
+      : model_(config.model), visit_(visit), batch_(random_batch(config, 1)) {}
 
   void run() {
     embeddings();
@@ -73,7 +73,6 @@ class Cases {
   void replicated_cross_attention(const Tensor& q, const Tensor& k, const Tensor& v);
   void dense_cross_attention(const Tensor& q, const Tensor& k, const Tensor& v);
 
-  const Config& config_;
   const ModelConfig& model_;
   const VisitCase& visit_;
   PackedBatch batch_;
