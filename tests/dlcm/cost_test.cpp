@@ -1,0 +1,148 @@
+#include "dlcm/cost.h"
+
+#include <cmath>
+#include <map>
+
+#include <doctest/doctest.h>
+
+#include "apps/common/config.h"
+#include "autograd/tape.h"
+#include "tensor/allocator.h"
+#include "tests/dlcm/small_model.h"
+#include "tests/paths.h"
+
+namespace dlcm {
+namespace {
+
+apps::Config preset(const std::string& name, const std::vector<std::string>& overrides = {}) {
+  return apps::load_config(test::source_folder() + "/apps/configs/" + name, overrides).config;
+}
+
+ModelCost cost_of_preset(const std::string& name, const std::vector<std::string>& overrides = {}) {
+  const apps::Config config = preset(name, overrides);
+  return cost_of(*make_model(config.model), config.train.context, config.train.recompute);
+}
+
+// Billions with two decimals, as Table 3 prints them.
+double billions(int64_t parameters) {
+  return std::round(static_cast<double>(parameters) * 1e-7) / 100;
+}
+
+TEST_CASE("the presets have the sizes of Table 3") {
+  CHECK(billions(cost_of_preset("paper-dlcm-2.3b.toml").parameters) == 2.34);
+  CHECK(billions(cost_of_preset("paper-dlcm-2.3b.toml", {"model.cross_attention.ff=6144"}).parameters) ==
+        2.37);
+  CHECK(billions(cost_of_preset("paper-transformer-1.3b.toml").parameters) == 1.30);
+}
+
+TEST_CASE("describing a model of billions of parameters allocates nothing") {
+  const MemoryStatistics before = allocator(Device::cpu()).statistics();
+  const ModelCost cost = cost_of_preset("paper-dlcm-2.3b.toml");
+  const MemoryStatistics after = allocator(Device::cpu()).statistics();
+  CHECK(cost.parameters > 2'000'000'000);
+  CHECK(after.allocated_bytes == before.allocated_bytes);
+  CHECK(after.peak_bytes == before.peak_bytes);
+  CHECK(after.reserved_bytes == before.reserved_bytes);
+  CHECK(after.system_calls == before.system_calls);
+}
+
+TEST_CASE("at R = 4 the two presets cost the same matrix FLOPs per token, within 5 %") {
+  const double dlcm = cost_of_preset("paper-dlcm-2.3b.toml").forward.matrices;
+  const double transformer = cost_of_preset("paper-transformer-1.3b.toml").forward.matrices;
+  CHECK(std::abs(dlcm / transformer - 1) < 0.05);
+}
+
+std::map<std::string, int64_t> parameters_by_part(const LanguageModel& model) {
+  std::map<std::string, int64_t> counts;
+  for (const nn::Parameter* parameter : model.parameters()) {
+    REQUIRE(parameter->initialized());
+    counts[parameter->path().substr(0, parameter->path().find('/'))] += parameter->value().numel();
+  }
+  return counts;
+}
+
+TEST_CASE("parameters by part are those of the tensors") {
+  ModelConfig config = test::small_config();
+  config.cross_attention.ff = 12;
+  for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
+    config.kind = kind;
+    const std::unique_ptr<LanguageModel> model = test::random_model(config, 1);
+    const ModelCost cost = cost_of(*model, 64, nn::Recompute::none);
+    const std::map<std::string, int64_t> expected = parameters_by_part(*model);
+    CHECK(cost.parts.size() == expected.size());
+    int64_t sum = 0;
+    for (const PartCost& part : cost.parts) {
+      CAPTURE(part.name);
+      REQUIRE(expected.count(part.name) == 1);
+      CHECK(part.parameters == expected.at(part.name));
+      sum += part.parameters;
+    }
+    CHECK(cost.parameters == sum);
+  }
+}
+
+double flops_of(const ModelCost& cost, const std::string& name) {
+  for (const PartCost& part : cost.parts) {
+    if (part.name == name) return part.flops.total();
+  }
+  return NAN;
+}
+
+// By hand for one layer of each, per token: 2 per multiply-add, concepts once in R tokens.
+TEST_CASE("FLOPs per token follow from the shapes") {
+  ModelConfig config = test::small_config();
+  config.encoder_layers = config.backbone_layers = config.decoder_layers = 1;
+  config.boundary.tokens_per_concept = 4;
+  const double context = 40, d = 16, wide = 24, kv = 8, wide_kv = 12, r = 4;
+  const ModelCost cost = cost_of(*make_model(config), 40, nn::Recompute::none);
+  const double token_block = 2 * (2 * d * d + 2 * kv * d + 3 * d * 20) + 4 * d * (context + 1) / 2;
+  const double concept_block =
+      2 * (2 * wide * wide + 2 * wide_kv * wide + 3 * wide * 28) + 4 * wide * (context / r + 1) / 2;
+  CHECK(flops_of(cost, "embedding") == 0);
+  CHECK(flops_of(cost, "encoder") == doctest::Approx(token_block));
+  CHECK(flops_of(cost, "decoder") == doctest::Approx(token_block));
+  CHECK(flops_of(cost, "boundary") == doctest::Approx(2 * 2 * d * d));
+  CHECK(flops_of(cost, "concept_proj") == doctest::Approx(2 * d * wide / r));
+  CHECK(flops_of(cost, "backbone") == doctest::Approx(concept_block / r));
+  CHECK(flops_of(cost, "cross_attention") ==
+        doctest::Approx(2 * (2 * d * d + 2 * kv * wide / r) + 4 * d * (context / r) / 2));
+  CHECK(flops_of(cost, "unembedding") == doctest::Approx(2 * 29 * d));
+  double sum = 0;
+  for (const PartCost& part : cost.parts) sum += part.flops.total();
+  CHECK(cost.forward.total() == doctest::Approx(sum));
+  CHECK(training_flops_per_token(cost, nn::Recompute::none) == doctest::Approx(3 * sum));
+  CHECK(training_flops_per_token(cost, nn::Recompute::block) > 3 * sum);
+  CHECK(training_flops_per_token(cost, nn::Recompute::block) <= 4 * sum);
+}
+
+// What the tape keeps, against the estimate: the dry run is to tell whether a model fits.
+TEST_CASE("activation bytes are near what a forward pass keeps") {
+  ModelConfig config = test::small_config();
+  config.token = {64, 4, 2, 128};
+  config.backbone = {96, 4, 2, 192};
+  config.boundary.predictor = Predictor::fixed;
+  config.boundary.tokens_per_concept = 4;
+  const int64_t tokens = 128;
+  const PackedBatch batch = test::packed(test::random_documents({tokens}, config.vocab_size, 1));
+  for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
+    config.kind = kind;
+    const std::unique_ptr<LanguageModel> model = test::random_model(config, 1);
+    int64_t parameter_bytes = 0;
+    for (const nn::Parameter* parameter : model->parameters())
+      parameter_bytes += static_cast<int64_t>(parameter->value().bytes());
+    autograd::Tape tape;
+    {
+      const autograd::Tape::Recording recording(tape);
+      model->loss(model->forward(batch, {}).hidden, batch.targets);
+    }
+    const double kept = static_cast<double>(tape.saved_bytes() - parameter_bytes) / tokens;
+    const double estimate = cost_of(*model, tokens, nn::Recompute::none).activation_bytes_per_token;
+    CAPTURE(kept);
+    CAPTURE(estimate);
+    CHECK(kept < 1.3 * estimate);
+    CHECK(kept > 0.7 * estimate);
+  }
+}
+
+}  // namespace
+}  // namespace dlcm
