@@ -3,6 +3,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "apps/common/command_line.h"
 #include "apps/common/program.h"
 #include "apps/inspect/describe.h"
 #include "tensor/check.h"
@@ -15,7 +16,6 @@ constexpr char kDescription[] =
     "them whole\n"
     "to tell whether they are undamaged.";
 constexpr char kExamples[] =
-    "Examples:\n"
     "  inspect shards/train-00000.h5\n"
     "  inspect runs/first/checkpoints/latest.h5\n"
     "  inspect shards/*.h5 > /dev/null && echo all whole\n\n"
@@ -41,15 +41,8 @@ int inspect_files(const std::vector<std::string>& files) {
 int inspect(int argc, char** argv) {
   CLI::App app(kDescription, "inspect");
   std::vector<std::string> files;
-  app.footer(kExamples);
-  app.set_version_flag("--version", version_text());
   app.add_option("FILE", files, "Token shards or checkpoints (.h5)")->required();
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    throw InputError(concat(error.what(), "; --help shows examples"));
-  }
+  if (const std::optional<int> code = parse_command_line(app, kExamples, argc, argv)) return *code;
   return inspect_files(files);
 }
 

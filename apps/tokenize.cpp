@@ -6,6 +6,7 @@
 
 #include <unistd.h>
 
+#include "apps/common/command_line.h"
 #include "apps/common/program.h"
 #include "apps/tokenize/tokenize_documents.h"
 #include "data/tokenizer.h"
@@ -24,7 +25,6 @@ constexpr char kDescription[] =
     "line, one document each), either plain, gzip or zstd; a folder: all such files below it; or - for "
     "standard input.";
 constexpr char kExamples[] =
-    "Examples:\n"
     "  tokenize --output shards book.txt\n"
     "  tokenize --heldout 0.05 --output shards articles.jsonl.zst more-articles/\n"
     "  tokenize --heldout 0.05 --output shards --domain english=books/ --domain code=sources.jsonl.gz\n"
@@ -43,8 +43,6 @@ struct CommandLine {
 };
 
 void add_options(CLI::App& app, CommandLine& line) {
-  app.footer(kExamples);
-  app.set_version_flag("--version", version_text());
   app.add_option("--tokenizer", line.tokenizer, "bytes, or a tokenizer.json (not supported yet)")
       ->capture_default_str();
   app.add_option("--heldout", line.options.heldout_share,
@@ -125,12 +123,7 @@ int tokenize(int argc, char** argv) {
   CLI::App app(kDescription, "tokenize");
   CommandLine line;
   add_options(app, line);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);
-    throw InputError(concat(error.what(), "; --help shows examples"));
-  }
+  if (const std::optional<int> code = parse_command_line(app, kExamples, argc, argv)) return *code;
   check_values(line);
   const auto tokenizer = data::load_tokenizer(line.tokenizer);
   line.options.domains = parse_domains(line);

@@ -13,7 +13,6 @@ namespace {
 
 constexpr char kDescription[] = "Trains a model on token shards (made by tokenize).";
 constexpr char kExamples[] =
-    "Examples:\n"
     "  train --config apps/configs/quickstart.toml --data shards --output runs/first\n"
     "  train --config apps/configs/quickstart.toml --data shards --output runs/first --resume\n"
     "  train --config apps/configs/quickstart.toml --set schedule.steps=2000 --data shards --output "

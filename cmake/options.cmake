@@ -20,7 +20,7 @@ if(DLCM_NATIVE)
     target_compile_options(dlcm_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-mprefer-vector-width=512>)
   endif()
 endif()
-# Reductions marked `omp simd` are vectorised in every build; threads are a separate choice below. -O3 vectorises;
+# Reductions marked `omp simd` are vectorised in every build; -O3 vectorises;
 # errno and floating-point traps are not used.
 target_compile_options(dlcm_options INTERFACE
   $<$<COMPILE_LANGUAGE:CXX>:-fopenmp-simd -fno-math-errno -fno-trapping-math>)
@@ -39,11 +39,3 @@ endif()
 
 find_package(Threads REQUIRED)
 target_link_libraries(dlcm_options INTERFACE Threads::Threads)
-# ThreadSanitizer does not understand OpenMP's barriers: that build uses plain threads (tensor/parallel.cpp).
-if(NOT DLCM_SANITIZE STREQUAL "thread")
-  find_package(OpenMP COMPONENTS CXX)
-  if(OpenMP_CXX_FOUND)
-    target_compile_options(dlcm_options INTERFACE $<$<COMPILE_LANGUAGE:CXX>:${OpenMP_CXX_FLAGS}>)
-    target_link_libraries(dlcm_options INTERFACE ${OpenMP_CXX_LIBRARIES})
-  endif()
-endif()

@@ -25,14 +25,6 @@ double average_keys(double length) {
   return (length + 1) / 2;
 }
 
-// Rows per token: concepts come once in R tokens.
-double rows_per_token(const ModelConfig& config, const std::string& path) {
-  const bool per_concept = path.starts_with("backbone/") || path.starts_with("concept_proj") ||
-                           path.starts_with("smoothing/") || path.starts_with("cross_attention/k_proj") ||
-                           path.starts_with("cross_attention/v_proj");
-  return per_concept ? 1.0 / config.boundary.tokens_per_concept : 1.0;
-}
-
 void add_parameters(ModelCost& cost, const LanguageModel& model) {
   for (const nn::Parameter* parameter : model.parameters()) {
     PartCost& entry = part(cost, part_name(parameter->path()));
@@ -89,6 +81,13 @@ void add_cross_attention(ModelCost& cost, const ModelConfig& config, double cont
 }
 
 }  // namespace
+
+double rows_per_token(const ModelConfig& config, const std::string& path) {
+  const bool per_concept = path.starts_with("backbone/") || path.starts_with("concept_proj") ||
+                           path.starts_with("smoothing/") || path.starts_with("cross_attention/k_proj") ||
+                           path.starts_with("cross_attention/v_proj");
+  return per_concept ? 1.0 / config.boundary.tokens_per_concept : 1.0;
+}
 
 ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute recompute) {
   const ModelConfig& config = model.config();

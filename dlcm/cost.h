@@ -36,6 +36,9 @@ struct ModelCost {
 // Documents of `context` tokens, compute in float32.
 ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute recompute);
 
+// Rows per token that the matrix with this path multiplies: 1, or 1/R where there is one a concept.
+double rows_per_token(const ModelConfig& config, const std::string& path);
+
 // FLOPs of training on one token: forward, and twice that for backward; recomputation adds a forward pass of
 // the blocks.
 double training_flops_per_token(const ModelCost& cost, nn::Recompute recompute);

@@ -85,7 +85,9 @@ AdamW::AdamW(std::vector<nn::Parameter*> parameters, const AdamWConfig& config,
 }
 
 void AdamW::step(int64_t step, double factor, double gradient_scale) {
-  const ProfileScope profile("adamw");
+  int64_t elements = 0;
+  for (const nn::Parameter* parameter : parameters_) elements += parameter->shape().numel();
+  const ProfileScope profile("adamw", 16, elements);
   const double correction1 = 1.0 - std::pow(config_.beta1, static_cast<double>(step));
   const double correction2 = 1.0 - std::pow(config_.beta2, static_cast<double>(step));
   for (size_t i = 0; i < parameters_.size(); ++i) {

@@ -17,7 +17,9 @@ struct ProfileEntry {
   std::string name;
   int64_t calls = 0;
   double seconds = 0;  // exclusive
-  double flops = 0;    // as announced by the operator; 0 where it announces none
+  // As announced by the operator: additions, multiplications, divisions and comparisons of floating-point
+  // numbers; an exponential or a root counts as one. 0 where it only moves data.
+  double flops = 0;
 };
 
 void profile_start();                      // clears the totals and begins
@@ -26,6 +28,8 @@ std::vector<ProfileEntry> profile_stop();  // ends; longest first
 class ProfileScope {
  public:
   explicit ProfileScope(const char* name, double flops = 0);
+  ProfileScope(const char* name, double flops_per_element, int64_t elements)
+      : ProfileScope(name, flops_per_element * static_cast<double>(elements)) {}
   ~ProfileScope();
   ProfileScope(const ProfileScope&) = delete;
   ProfileScope& operator=(const ProfileScope&) = delete;

@@ -1,6 +1,7 @@
 #include "apps/common/command_line.h"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -27,6 +28,24 @@ std::string one_line(std::string text) {
   return text;
 }
 
+// In the reversed order in which CLI11 takes a vector. "--name=" becomes "--name" and "", which CLI11 would
+// otherwise take for a value that is still to come.
+std::vector<std::string> reversed_arguments(int argc, const char* const* argv) {
+  std::vector<std::string> arguments;
+  bool is_option_possible = true;
+  for (int i = 1; i < argc; ++i) {
+    std::string argument = argv[i];
+    is_option_possible = is_option_possible && argument != "--";
+    const bool is_empty_value =
+        is_option_possible && argument.starts_with("--") && argument.find('=') + 1 == argument.size();
+    if (is_empty_value) argument.pop_back();
+    arguments.push_back(argument);
+    if (is_empty_value) arguments.emplace_back();
+  }
+  std::reverse(arguments.begin(), arguments.end());
+  return arguments;
+}
+
 std::string read_all(std::istream& in, const std::string& name) {
   std::string text{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   DLCM_CHECK(!in.bad(), "reading ", name, " failed");
@@ -40,7 +59,7 @@ std::optional<int> parse_command_line(CLI::App& app, const std::string& examples
   app.set_version_flag("--version", version_text(), "Version, compiler, libraries and CPU features");
   app.footer("Examples:\n" + examples);
   try {
-    app.parse(argc, argv);
+    app.parse(reversed_arguments(argc, argv));
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error, std::cout, std::cerr);
     throw InputError(concat(one_line(error.what()), "; --help shows examples"));

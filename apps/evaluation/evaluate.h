@@ -13,7 +13,7 @@ namespace dlcm::apps {
 struct EvaluationResult {
   double loss = 0;           // nats per predicted token
   double bits_per_byte = 0;  // loss * tokens / (ln 2 * bytes)
-  int64_t tokens = 0;        // predicted: all that were read but each document's first
+  int64_t tokens = 0;        // predicted
   int64_t bytes = 0;         // of the documents' text
   // Of thresholded boundaries, as in training (AuxiliaryLoss): tokens over concepts, both with the documents'
   // first tokens; F and G without. NaN for a transformer.

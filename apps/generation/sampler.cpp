@@ -114,6 +114,7 @@ void check(const SamplerConfig& config) {
                    ": expected a number above 0, at most 1");
   DLCM_CHECK_INPUT(config.min_p >= 0 && config.min_p <= 1, "--min-p = ", config.min_p,
                    ": expected a number from 0 to 1");
+  DLCM_CHECK_INPUT(config.seed >= 0, "--seed = ", config.seed, ": expected a whole number of at least 0");
 }
 
 SampledToken sample(std::span<const float> logits, const SamplerConfig& config, uint64_t position) {
@@ -123,7 +124,8 @@ SampledToken sample(std::span<const float> logits, const SamplerConfig& config, 
   token.id = most_likely(logits);
   const double largest = logits[static_cast<size_t>(token.id)];
   if (config.temperature > 0) {
-    token.id = draw(candidates_for(logits, config, largest), uniform(config.seed, position));
+    token.id =
+        draw(candidates_for(logits, config, largest), uniform(static_cast<uint64_t>(config.seed), position));
   }
   token.log_probability = log_probability(logits, token.id, largest);
   return token;

@@ -14,7 +14,7 @@ struct SamplerConfig {
   int64_t top_k = 0;         // 0: all
   double top_p = 1.0;        // above 0, 1: all
   double min_p = 0.0;        // 0: all, at most 1
-  uint64_t seed = 1;
+  int64_t seed = 1;          // not negative
 };
 
 // Throws InputError that names the option and what is allowed.

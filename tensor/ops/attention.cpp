@@ -103,12 +103,22 @@ int64_t folded(int64_t index, int64_t count) {
   return index % 2 == 0 ? index / 2 : count - 1 - index / 2;
 }
 
+// Tiles of one key head such that they are worth a thread: a decoding step has few and small ones.
+int64_t tile_grain(const AttentionSizes& sizes, const std::vector<RowTile>& tiles) {
+  constexpr int64_t kWorthAThread = 1 << 18;  // multiplications
+  int64_t work = 1;
+  for (const RowTile& tile : tiles) {
+    work += 2 * sizes.head_dim * (tile.end - tile.begin) * (tile.key_end - tile.key_begin);
+  }
+  return kWorthAThread * static_cast<int64_t>(tiles.size()) / work;
+}
+
 template <class T>
 void forward(const AttentionSizes& sizes, const Tensor& q, const Tensor& k, const Tensor& v,
              const ops::AttentionLayout& layout, const ops::Attention& result) {
   const std::vector<RowTile> tiles = row_tiles(sizes, layout);
   const auto count = static_cast<int64_t>(tiles.size());
-  parallel_for(count * sizes.kv_heads, 1, [&](int64_t begin, int64_t end) {
+  parallel_for(count * sizes.kv_heads, tile_grain(sizes, tiles), [&](int64_t begin, int64_t end) {
     const Tensor scratch = Tensor::empty({(2 * sizes.head_dim + kTileKeys) * kTileRows}, q.dtype());
     for (int64_t task = begin; task < end; ++task) {
       const Head<T> head = {sizes, layout, task % sizes.kv_heads, k, v};

@@ -85,7 +85,9 @@ void backward_query(const AttentionSizes& sizes, int64_t head, int64_t t, const 
     ds[key] = p[key] * (ds[key] - mean) * scale;
     if (ds[key] == 0) continue;
     const T* from = row_of<T>(k, key, kv_head);
-    for (int64_t i = 0; i < d; ++i) dq[i] += ds[key] * from[i];
+    const T slope = ds[key];
+#pragma omp simd
+    for (int64_t i = 0; i < d; ++i) dq[i] += slope * from[i];
   }
 }
 
@@ -96,18 +98,23 @@ void backward_head(const AttentionSizes& sizes, int64_t kv_head, const Tensor& d
                    const ops::AttentionGradients& result) {
   const int64_t d = sizes.head_dim;
   const Tensor ds = Tensor::empty({sizes.keys}, q.dtype());
+  const T* slopes = ds.data<T>();
   for (int64_t head = kv_head * sizes.group(); head < (kv_head + 1) * sizes.group(); ++head) {
     for (int64_t t = 0; t < sizes.tokens; ++t) {
       const T* p = probability.data<T>() + (head * sizes.tokens + t) * sizes.keys;
+      const T* query = row_of<T>(q, t, head);
+      const T* d_out = row_of<T>(d_o, t, head);
       backward_query(sizes, head, t, d_o, k, v, p, ds.data<T>(), row_of<T>(result.dq, t, head));
       for (int64_t key = 0; key < sizes.keys; ++key) {
         if (p[key] == 0) continue;
-        const T slope = ds.data<T>()[key];
+        const T weight = p[key];
+        const T slope = slopes[key];
         T* dk = row_of<T>(result.dk, key, kv_head);
         T* dv = row_of<T>(result.dv, key, kv_head);
+#pragma omp simd
         for (int64_t i = 0; i < d; ++i) {
-          dk[i] += slope * row_of<T>(q, t, head)[i];
-          dv[i] += p[key] * row_of<T>(d_o, t, head)[i];
+          dk[i] += slope * query[i];
+          dv[i] += weight * d_out[i];
         }
       }
     }
@@ -129,6 +136,16 @@ void backward(const AttentionSizes& sizes, const Tensor& d_o, const Tensor& q, c
 void dense_attention_forward(const AttentionSizes& sizes, const Tensor& q, const Tensor& k, const Tensor& v,
                              const ops::AttentionLayout& layout, const ops::DenseAttention& result) {
   DLCM_FLOATING(q.dtype(), T, forward<T>(sizes, q, k, v, layout, result));
+}
+
+// Pairs that the backward pass does not skip.
+int64_t seen_pairs(const Tensor& probability) {
+  int64_t count = 0;
+  DLCM_FLOATING(probability.dtype(), T, {
+    const T* p = probability.data<T>();
+    count = probability.numel() - std::count(p, p + probability.numel(), T{0});
+  });
+  return count;
 }
 
 void dense_attention_backward(const AttentionSizes& sizes, const Tensor& d_o, const Tensor& q,
@@ -161,7 +178,8 @@ AttentionGradients dense_attention_backward(const Tensor& d_o, const Tensor& q, 
       d_o.shape() == q.shape() && probability.shape() == (Shape{sizes.heads, sizes.tokens, sizes.keys}),
       "dense_attention_backward: d_o has shape ", d_o.shape(), ", probability ", probability.shape(), ", q ",
       q.shape(), ", k ", k.shape());
-  const ProfileScope profile("dense_attention_backward");
+  const ProfileScope profile("dense_attention_backward", 8.0 * static_cast<double>(sizes.head_dim),
+                             cpu::seen_pairs(probability));
   const AttentionGradients result = {q.empty_like(), k.empty_like(), v.empty_like()};
   DLCM_DISPATCH_CPU(q.device(), dense_attention_backward(sizes, d_o, q, k, v, probability, result));
   return result;

@@ -148,7 +148,7 @@ void check_same(const char* name, const Tensor& a, const Tensor& b) {
 Tensor add(const Tensor& a, const Tensor& b) {
   check_broadcast("add", a, b);
   const Tensor y = a.empty_like();
-  const ProfileScope profile("add");
+  const ProfileScope profile("add", 1, a.numel());
   DLCM_DISPATCH_CPU(a.device(), add(a, b, y));
   return y;
 }
@@ -156,31 +156,31 @@ Tensor add(const Tensor& a, const Tensor& b) {
 Tensor multiply(const Tensor& a, const Tensor& b) {
   check_broadcast("multiply", a, b);
   const Tensor y = a.empty_like();
-  const ProfileScope profile("multiply");
+  const ProfileScope profile("multiply", 1, a.numel());
   DLCM_DISPATCH_CPU(a.device(), multiply(a, b, y));
   return y;
 }
 
 Tensor scale(const Tensor& x, double factor) {
   const Tensor y = x.empty_like();
-  const ProfileScope profile("scale");
+  const ProfileScope profile("scale", 1, x.numel());
   DLCM_DISPATCH_CPU(x.device(), scale(x, factor, y));
   return y;
 }
 
 void add_into(const Tensor& target, const Tensor& x) {
   check_same("add_into", target, x);
-  const ProfileScope profile("add");
+  const ProfileScope profile("add", 1, x.numel());
   DLCM_DISPATCH_CPU(target.device(), add(target, x, target));
 }
 
 void scale_into(const Tensor& target, double factor) {
-  const ProfileScope profile("scale");
+  const ProfileScope profile("scale", 1, target.numel());
   DLCM_DISPATCH_CPU(target.device(), scale(target, factor, target));
 }
 
 double sum(const Tensor& x) {
-  const ProfileScope profile("sum");
+  const ProfileScope profile("sum", 1, x.numel());
   double total = 0;
   DLCM_DISPATCH_CPU(x.device(), sum(x, total));
   return total;
@@ -192,7 +192,7 @@ double sum_of_squares(const Tensor& x) {
 
 double weighted_sum(const Tensor& x, const Tensor& weights) {
   check_same("weighted_sum", x, weights);
-  const ProfileScope profile("weighted_sum");
+  const ProfileScope profile("weighted_sum", 2, x.numel());
   double total = 0;
   DLCM_DISPATCH_CPU(x.device(), weighted_sum(x, weights, total));
   return total;
@@ -204,13 +204,13 @@ Tensor sum_to(const Tensor& x, const Shape& shape, const char* operator_name) {
              " does not fit an input of shape ", shape);
   const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   if (y.numel() == 0) return y;
-  const ProfileScope profile("sum_to");
+  const ProfileScope profile("sum_to", 1, x.numel());
   DLCM_DISPATCH_CPU(x.device(), sum_rows(x, y));
   return y;
 }
 
 bool all_finite(const Tensor& x) {
-  const ProfileScope profile("all_finite");
+  const ProfileScope profile("all_finite", 2, x.numel());
   double not_finite = 0;
   DLCM_DISPATCH_CPU(x.device(), count_not_finite(x, not_finite));
   return not_finite == 0;

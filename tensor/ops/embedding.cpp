@@ -32,7 +32,7 @@ Tensor embedding_backward(const Tensor& dy, const Tensor& ids, int64_t rows) {
   DLCM_CHECK(dy.rank() == 2 && dy.size(0) == ids.numel(), "embedding_backward: dy has shape ", dy.shape(),
              ", there are ", ids.numel(), " ids");
   const Tensor dtable = Tensor::empty({rows, dy.size(1)}, dy.dtype(), dy.device());
-  const ProfileScope profile("embedding_backward");
+  const ProfileScope profile("embedding_backward", 1, dy.numel());
   DLCM_DISPATCH_CPU(dy.device(), gather_rows_backward(dy, ids, dtable));
   return dtable;
 }

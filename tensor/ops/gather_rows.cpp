@@ -89,7 +89,7 @@ Tensor gather_rows_backward(const Tensor& dy, const Tensor& index, int64_t rows)
   DLCM_CHECK(dy.rank() >= 1 && dy.size(0) == index.numel(), "gather_rows_backward: dy has shape ", dy.shape(),
              ", there are ", index.numel(), " indices");
   const Tensor dx = Tensor::empty(with_rows(dy.shape(), rows), dy.dtype(), dy.device());
-  const ProfileScope profile("gather_rows_backward");
+  const ProfileScope profile("gather_rows_backward", 1, dy.numel());
   DLCM_DISPATCH_CPU(dy.device(), gather_rows_backward(dy, index, dx));
   return dx;
 }

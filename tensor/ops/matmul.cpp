@@ -1,26 +1,91 @@
 #include "tensor/ops/matmul.h"
 
 #include <algorithm>
+#include <cstring>
 
 #include "tensor/dispatch.h"
 #include "tensor/parallel.h"
 #include "tensor/profile.h"
-#include "tensor/vector_math.h"
+#include "tensor/tile_product.h"
 
 namespace dlcm::cpu {
 namespace {
 
+// Block of the row kernel: rows x columns of sums, each a vector of partial sums over k, stay in registers.
+constexpr int kRowBlock = 4;
+constexpr int kColumnBlock = 4;
+
+template <class T>
+T sum_of_lanes(typename detail::Simd<T>::Vector vector) {
+  T lanes[detail::Simd<T>::kWidth];
+  detail::Simd<T>::store(lanes, vector);
+  for (int width = detail::Simd<T>::kWidth / 2; width > 0; width /= 2) {
+    for (int j = 0; j < width; ++j) lanes[j] += lanes[j + width];
+  }
+  return lanes[0];
+}
+
+// The elements from k on, fewer than a vector has, then zeros.
+template <class T>
+typename detail::Simd<T>::Vector load_last(const T* from, int64_t count) {
+  typename detail::Simd<T>::Vector vector = {};
+  std::memcpy(&vector, from, static_cast<size_t>(count) * sizeof(T));
+  return vector;
+}
+
+// c[kRows, kColumns] from rows of a and b. The sum of an element is over k in one vector, then over its
+// lanes: the same whatever block it is in.
+template <class T, int kRows, int kColumns>
+void row_block(const Gemm<T>& g, const T* a, const T* b, T* c) {
+  using V = detail::Simd<T>;
+  typename V::Vector sums[kRows][kColumns] = {};
+  const auto add = [&](const auto& load) {
+    typename V::Vector left[kRows];
+#pragma GCC unroll 4
+    for (int i = 0; i < kRows; ++i) left[i] = load(a + i * g.lda);
+#pragma GCC unroll 4
+    for (int j = 0; j < kColumns; ++j) {
+      const typename V::Vector right = load(b + j * g.ldb);
+#pragma GCC unroll 4
+      for (int i = 0; i < kRows; ++i) sums[i][j] += left[i] * right;
+    }
+  };
+  int64_t k = 0;
+  for (; k + V::kWidth <= g.k; k += V::kWidth) {
+    add([k](const T* row) { return V::load(row + k); });
+  }
+  if (k < g.k) add([k, &g](const T* row) { return load_last(row + k, g.k - k); });
+#pragma GCC unroll 4
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 4
+    for (int j = 0; j < kColumns; ++j) {
+      T& target = c[i * g.ldc + j];
+      const T value = sum_of_lanes<T>(sums[i][j]);
+      target = g.accumulate ? target + value : value;
+    }
+  }
+}
+
+// All rows of kColumns columns; the last rows are fewer than a block has.
+template <class T, int kRows, int kColumns>
+void row_blocks(const Gemm<T>& g, int64_t row, int64_t column) {
+  for (; row + kRows <= g.m; row += kRows) {
+    row_block<T, kRows, kColumns>(g, g.a + row * g.lda, g.b + column * g.ldb, g.c + row * g.ldc + column);
+  }
+  if constexpr (kRows > 1) {
+    if (row < g.m) row_blocks<T, kRows - 1, kColumns>(g, row, column);
+  }
+}
+
 template <class T>
 void row_gemm_of(const Gemm<T>& g) {
-  parallel_for(g.n, grain_for(g.k * g.m, 65536), [&](int64_t begin, int64_t end) {
-    for (int64_t column = begin; column < end; ++column) {
-      const T* weight = g.b + column * g.ldb;
-      for (int64_t row = 0; row < g.m; ++row) {
-        const T value = dot_of(g.a + row * g.lda, weight, g.k);
-        T& target = g.c[row * g.ldc + column];
-        target = g.accumulate ? target + value : value;
-      }
+  constexpr int64_t kWorthAThread = 1 << 18;  // multiplications
+  parallel_for(g.n, grain_for(g.k * g.m, kWorthAThread), [&](int64_t begin, int64_t end) {
+    int64_t column = begin;
+    for (; column + kColumnBlock <= end; column += kColumnBlock) {
+      row_blocks<T, kRowBlock, kColumnBlock>(g, 0, column);
     }
+    for (; column < end; ++column) row_blocks<T, kRowBlock, 1>(g, 0, column);
   });
 }
 
@@ -49,8 +114,9 @@ Tiling tiling_of(int64_t m, int64_t n, int64_t k) {
   return tiling;
 }
 
-template <class T>
-void tiled_gemm(const Gemm<T>& g) {
+// Engine: a product in the calling thread.
+template <class T, class Engine>
+void tiled_gemm(const Gemm<T>& g, const Engine& engine) {
   const Tiling tiling = tiling_of(g.m, g.n, g.k);
   parallel_for(tiling.down * tiling.across, 1, [&](int64_t tile, int64_t) {
     const int64_t row = tile / tiling.across * tiling.rows;
@@ -61,7 +127,7 @@ void tiled_gemm(const Gemm<T>& g) {
     part.a += g.transpose_a ? row : row * g.lda;
     part.b += g.transpose_b ? column * g.ldb : column;
     part.c += row * g.ldc + column;
-    library_gemm(part);
+    engine(part);
   });
 }
 
@@ -76,7 +142,7 @@ void matmul_forward_of(const Tensor& a, bool ta, const Tensor& b, bool tb, const
   } else if (!ta && tb && product.m <= ops::kSmallRows) {
     row_gemm(product);
   } else {
-    tiled_gemm(product);
+    tiled_gemm(product, [](const Gemm<T>& part) { library_gemm(part); });
   }
 }
 
@@ -85,6 +151,10 @@ void matmul_forward(const Tensor& a, bool ta, const Tensor& b, bool tb, const Te
 }
 
 }  // namespace
+
+void tiled_eigen_gemm(const Gemm<float>& product) {
+  tiled_gemm(product, [](const Gemm<float>& part) { eigen_gemm(part); });
+}
 
 void row_gemm(const Gemm<float>& product) {
   row_gemm_of(product);

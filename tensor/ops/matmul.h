@@ -53,6 +53,12 @@ struct Gemm {
 // do not depend on the number of threads.
 void library_gemm(const Gemm<float>& product);
 void library_gemm(const Gemm<double>& product);
+// By Eigen in every build, in the calling thread.
+void eigen_gemm(const Gemm<float>& product);
+// The same, shared among the threads as `matmul` does: what `benchmark matmul` compares it with.
+void tiled_eigen_gemm(const Gemm<float>& product);
+// "Eigen 3.4.0"
+std::string eigen_name();
 // c[m, n] = a[m, k] b[n, k]^T with a fixed order of summation for each element.
 void row_gemm(const Gemm<float>& product);
 void row_gemm(const Gemm<double>& product);

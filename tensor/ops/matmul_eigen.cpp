@@ -1,4 +1,4 @@
-// Matrix products by Eigen: double always, float in a build without oneDNN.
+// Matrix products by Eigen: double always, float in a build without oneDNN and for comparison.
 #define EIGEN_DONT_PARALLELIZE  // see library_gemm
 #include <Eigen/Core>
 
@@ -23,7 +23,7 @@ void multiply(const Left& left, const Right& right, const Gemm<T>& g) {
 }
 
 template <class T>
-void eigen_gemm(const Gemm<T>& g) {
+void multiply_transposed(const Gemm<T>& g) {
   const Operand<T> a(g.a, g.transpose_a ? g.k : g.m, g.transpose_a ? g.m : g.k, Eigen::OuterStride<>(g.lda));
   const Operand<T> b(g.b, g.transpose_b ? g.n : g.k, g.transpose_b ? g.k : g.n, Eigen::OuterStride<>(g.ldb));
   if (g.transpose_a && g.transpose_b) return multiply(a.transpose(), b.transpose(), g);
@@ -35,7 +35,15 @@ void eigen_gemm(const Gemm<T>& g) {
 }  // namespace
 
 void library_gemm(const Gemm<double>& product) {
-  eigen_gemm(product);
+  multiply_transposed(product);
+}
+
+void eigen_gemm(const Gemm<float>& product) {
+  multiply_transposed(product);
+}
+
+std::string eigen_name() {
+  return concat("Eigen ", EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION);
 }
 
 #ifndef DLCM_ONEDNN
@@ -48,6 +56,6 @@ void library_gemm(const Gemm<float>& product) {
 
 #ifndef DLCM_ONEDNN
 std::string dlcm::ops::matmul_library() {
-  return concat("Eigen ", EIGEN_WORLD_VERSION, ".", EIGEN_MAJOR_VERSION, ".", EIGEN_MINOR_VERSION);
+  return cpu::eigen_name();
 }
 #endif

@@ -1,40 +1,27 @@
 // Float32 matrix products by oneDNN. Its sgemm takes sizes as arguments, so no primitive is made for a new M.
 #ifdef DLCM_ONEDNN
-#ifdef _OPENMP
-#include <omp.h>
-#endif
-
 #include <oneapi/dnnl/dnnl.hpp>
+
+#include <omp.h>
 
 #include "tensor/ops/matmul.h"
 
 namespace dlcm::cpu {
 namespace {
 
-// oneDNN takes as many threads as OpenMP offers where it is called.
-class SingleThread {
- public:
-#ifdef _OPENMP
-  SingleThread() : before_(omp_get_max_threads()) {
-    omp_set_num_threads(1);
-  }
-  ~SingleThread() {
-    omp_set_num_threads(before_);
-  }
-#else
-  SingleThread() = default;
-#endif
-  SingleThread(const SingleThread&) = delete;
-  SingleThread& operator=(const SingleThread&) = delete;
-
- private:
-  [[maybe_unused]] int before_ = 1;
-};
+// oneDNN takes as many threads as OpenMP offers where it is called: one, as the products are shared already
+// (tensor/ops/matmul.cpp), the same way on every machine.
+void use_one_thread() {
+  static thread_local bool told = false;
+  if (told) return;
+  omp_set_num_threads(1);
+  told = true;
+}
 
 }  // namespace
 
 void library_gemm(const Gemm<float>& g) {
-  const SingleThread single_thread;
+  use_one_thread();
   const dnnl::status status =
       dnnl::sgemm(g.transpose_a ? 'T' : 'N', g.transpose_b ? 'T' : 'N', g.m, g.n, g.k, 1.0f, g.a, g.lda, g.b,
                   g.ldb, g.accumulate ? 1.0f : 0.0f, g.c, g.ldc);

@@ -93,7 +93,7 @@ int64_t rows_of(const Tensor& x, const Tensor& gain) {
 
 RmsNorm rms_norm(const Tensor& x, const Tensor& gain, double epsilon) {
   const RmsNorm result = {x.empty_like(), Tensor::empty({rows_of(x, gain)}, x.dtype(), x.device())};
-  const ProfileScope profile("rms_norm");
+  const ProfileScope profile("rms_norm", 4, x.numel());
   DLCM_DISPATCH(x.device(), rms_norm_forward(x, gain, epsilon, result.y, result.rstd));
   return result;
 }
@@ -103,7 +103,7 @@ RmsNormGradients rms_norm_backward(const Tensor& dy, const Tensor& x, const Tens
   DLCM_CHECK(dy.shape() == x.shape() && rstd.numel() == rows_of(x, gain), "rms_norm_backward: dy has shape ",
              dy.shape(), ", rstd ", rstd.shape(), ", x ", x.shape());
   const RmsNormGradients result = {x.empty_like(), gain.empty_like()};
-  const ProfileScope profile("rms_norm_backward");
+  const ProfileScope profile("rms_norm_backward", 10, x.numel());
   DLCM_DISPATCH(x.device(), rms_norm_backward(dy, x, gain, rstd, result.dx, result.dgain));
   return result;
 }

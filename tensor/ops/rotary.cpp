@@ -76,7 +76,7 @@ Tensor rotated(const char* name, const Tensor& x, const Tensor& table, cpu::Dire
              "; expected [T, heads, head_dim] and [T, head_dim]");
   DLCM_CHECK(x.dtype() == table.dtype(), name, ": x is ", x.dtype(), ", table is ", table.dtype());
   const Tensor y = x.empty_like();
-  const ProfileScope profile(name);
+  const ProfileScope profile(name, 3, x.numel());
   DLCM_DISPATCH_CPU(x.device(), rotary(x, table, direction, y));
   return y;
 }
@@ -90,7 +90,7 @@ Tensor rotary_table(const Tensor& positions, int64_t head_dim, double base, DTyp
              ", expected an even number above 0");
   DLCM_CHECK(base > 0, "rotary_table: base is ", base, ", expected a number above 0");
   const Tensor table = Tensor::empty({positions.numel(), head_dim}, dtype, positions.device());
-  const ProfileScope profile("rotary_table");
+  const ProfileScope profile("rotary_table", 1.5, table.numel());
   DLCM_DISPATCH_CPU(positions.device(), rotary_table(positions, base, table));
   return table;
 }

@@ -66,7 +66,7 @@ void check_alike(const char* name, const Tensor& gate, const Tensor& other) {
 Tensor swiglu(const Tensor& gate, const Tensor& up) {
   check_alike("swiglu", gate, up);
   const Tensor y = gate.empty_like();
-  const ProfileScope profile("swiglu");
+  const ProfileScope profile("swiglu", 5, gate.numel());
   DLCM_DISPATCH_CPU(gate.device(), swiglu_forward(gate, up, y));
   return y;
 }
@@ -75,7 +75,7 @@ SwigluGradients swiglu_backward(const Tensor& dy, const Tensor& gate, const Tens
   check_alike("swiglu_backward", gate, up);
   check_alike("swiglu_backward", gate, dy);
   const SwigluGradients result = {gate.empty_like(), up.empty_like()};
-  const ProfileScope profile("swiglu_backward");
+  const ProfileScope profile("swiglu_backward", 11, gate.numel());
   DLCM_DISPATCH_CPU(gate.device(), swiglu_backward(dy, gate, up, result.dgate, result.dup));
   return result;
 }

@@ -1,0 +1,102 @@
+#include "apps/benchmark/machine.h"
+
+#include <algorithm>
+#include <fstream>
+#include <string>
+
+#include <unistd.h>
+
+#include "apps/benchmark/random_input.h"
+#include "apps/benchmark/timing.h"
+#include "build_info.h"
+#include "tensor/ops/matmul.h"
+#include "tensor/parallel.h"
+#include "tensor/vector_math.h"
+
+namespace dlcm::apps {
+namespace {
+
+constexpr int64_t kElementsPerRange = 65536;
+
+std::string cpu_model() {
+  std::ifstream file("/proc/cpuinfo");
+  for (std::string line; std::getline(file, line);) {
+    const size_t colon = line.find(": ");
+    if (line.starts_with("model name") && colon != std::string::npos) return line.substr(colon + 2);
+  }
+  return "unknown";
+}
+
+// Several times the largest cache, within reason.
+int64_t array_bytes() {
+  constexpr int64_t kLeast = int64_t{128} << 20;
+  constexpr int64_t kMost = int64_t{1} << 30;
+  return std::clamp<int64_t>(4 * static_cast<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE)), kLeast, kMost);
+}
+
+// Products of growing size, as long as the next one still fits the time.
+void measure_matrices(double seconds, MachineLimits& limits) {
+  constexpr int64_t kSmallest = 128;
+  constexpr int64_t kLargest = 2048;
+  for (int64_t size = kSmallest; size <= kLargest; size *= 2) {
+    const Tensor a = random_tensor({size, size}, 1);
+    const Tensor b = random_tensor({size, size}, 2);
+    const Tensor c = a.empty_like();
+    const Timing timing = measure(
+        seconds / 5, [&] { ops::matmul_into(a, ops::Transpose::no, b, ops::Transpose::no, c, false); });
+    const auto n = static_cast<double>(size);
+    const double flops = 2 * n * n * n / timing.median;
+    if (flops > limits.flops) {
+      limits.flops = flops;
+      limits.fastest_product = size;
+    }
+    if (8 * timing.median > seconds) break;
+  }
+}
+
+void measure_memory(double seconds, MachineLimits& limits) {
+  const int64_t elements = array_bytes() / static_cast<int64_t>(sizeof(float));
+  const Tensor array = Tensor::empty({elements});
+  float* data = array.data<float>();
+  parallel_for(elements, kElementsPerRange,
+               [&](int64_t begin, int64_t end) { std::fill(data + begin, data + end, 1.0f); });
+  const Tensor sums = Tensor::zeros({elements / kElementsPerRange + 1});
+  const auto bytes = static_cast<double>(array.bytes());
+  limits.read_bytes = bytes / measure(seconds / 2, [&] {
+                                parallel_for(elements, kElementsPerRange, [&](int64_t begin, int64_t end) {
+                                  sums.data<float>()[begin / kElementsPerRange] =
+                                      dot_of(data + begin, data + begin, end - begin);
+                                });
+                              }).median;
+  const int64_t half = elements / 2;
+  limits.copy_bytes = bytes / measure(seconds / 2, [&] {
+                                parallel_for(half, kElementsPerRange, [&](int64_t begin, int64_t end) {
+                                  std::copy(data + begin, data + end, data + half + begin);
+                                });
+                              }).median;
+}
+
+}  // namespace
+
+MachineLimits measure_limits(double seconds) {
+  MachineLimits limits;
+  measure_matrices(seconds, limits);
+  measure_memory(seconds, limits);
+  return limits;
+}
+
+FactGroup machine_facts(const MachineLimits& limits) {
+  return {"machine",
+          "Machine",
+          {{"cpu", "CPU", cpu_model()},
+           {"threads", "threads", int64_t{thread_count()}},
+           {"matrix_library", "matrix products", ops::matmul_library()},
+           {"version", "version", "dlcm " DLCM_VERSION ", commit " DLCM_COMMIT},
+           {"build", "build", DLCM_COMPILER ", " DLCM_BUILD},
+           {"matrix_gflops", "matrix limit, GFLOP/s", limits.flops * 1e-9, Unit::number},
+           {"matrix_size", "  by a square product of", limits.fastest_product, Unit::count},
+           {"read_gb_per_s", "memory limit, reading, GB/s", limits.read_bytes * 1e-9, Unit::number},
+           {"copy_gb_per_s", "memory limit, copying, GB/s", limits.copy_bytes * 1e-9, Unit::number}}};
+}
+
+}  // namespace dlcm::apps

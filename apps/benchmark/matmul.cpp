@@ -1,0 +1,143 @@
+#include "tensor/ops/matmul.h"
+
+#include <algorithm>
+#include <cmath>
+#include <tuple>
+
+#include "apps/benchmark/benchmarks.h"
+#include "apps/benchmark/random_input.h"
+#include "dlcm/cost.h"
+
+namespace dlcm::apps {
+namespace {
+
+using ops::Transpose;
+
+// C [m, n] = op(A) op(B) over k.
+struct Product {
+  std::string use;
+  int64_t m, k, n;
+  Transpose transpose_a, transpose_b;
+};
+
+// Rows x in x out of every matrix that a token or concept meets, each once, named after the first one.
+std::vector<Product> model_products(const Config& config) {
+  const std::unique_ptr<LanguageModel> model = make_model(config.model);
+  std::vector<std::tuple<int64_t, int64_t, int64_t>> seen;
+  std::vector<Product> products;
+  for (const nn::Parameter* parameter : model->parameters()) {
+    const nn::RoleKind kind = parameter->role().kind;
+    if (kind == nn::RoleKind::embedding || kind == nn::RoleKind::vector) continue;
+    const double share = rows_per_token(config.model, parameter->path());
+    const int64_t rows =
+        std::max<int64_t>(1, std::llround(share * static_cast<double>(config.train.micro_tokens)));
+    const int64_t out = parameter->shape()[0];
+    const int64_t in = parameter->shape()[1];
+    if (std::find(seen.begin(), seen.end(), std::tuple(rows, in, out)) != seen.end()) continue;
+    seen.emplace_back(rows, in, out);
+    const std::string& name = parameter->path();
+    products.push_back({name, rows, in, out, Transpose::no, Transpose::yes});
+    products.push_back({name + ", input's gradient", rows, out, in, Transpose::no, Transpose::no});
+    products.push_back({name + ", weight's gradient", out, rows, in, Transpose::yes, Transpose::no});
+  }
+  return products;
+}
+
+void add_squares(std::vector<Product>& products) {
+  for (const int64_t size : {128, 256, 512, 1024}) {
+    products.push_back({"square", size, size, size, Transpose::no, Transpose::no});
+  }
+}
+
+// A step of few streams multiplies few rows: the widest matrices of the model.
+void add_decoding(const ModelConfig& config, std::vector<Product>& products) {
+  const std::vector<StackConfig> stacks =
+      config.kind == ModelKind::dlcm ? std::vector{config.token, config.backbone} : std::vector{config.token};
+  for (const StackConfig& stack : stacks) {
+    for (const int64_t rows : {1, 4, 16}) {
+      products.push_back({"decoding", rows, stack.width, stack.ff, Transpose::no, Transpose::yes});
+    }
+  }
+}
+
+cpu::Gemm<float> operands(const Product& product, const Tensor& a, const Tensor& b, const Tensor& c) {
+  return {product.transpose_a == Transpose::yes,
+          product.transpose_b == Transpose::yes,
+          product.m,
+          product.n,
+          product.k,
+          a.data<float>(),
+          a.size(1),
+          b.data<float>(),
+          b.size(1),
+          c.data<float>(),
+          c.size(1),
+          false};
+}
+
+std::vector<Value> measured_row(const Product& product, double seconds, const MachineLimits& limits) {
+  const bool ta = product.transpose_a == Transpose::yes;
+  const bool tb = product.transpose_b == Transpose::yes;
+  const Tensor a = random_tensor(ta ? Shape{product.k, product.m} : Shape{product.m, product.k}, 1);
+  const Tensor b = random_tensor(tb ? Shape{product.n, product.k} : Shape{product.k, product.n}, 2);
+  const Tensor c = Tensor::empty({product.m, product.n});
+  const Timing own =
+      measure(seconds, [&] { ops::matmul_into(a, product.transpose_a, b, product.transpose_b, c, false); });
+  const Timing other = measure(seconds, [&] { cpu::tiled_eigen_gemm(operands(product, a, b, c)); });
+  const double flops =
+      2.0 * static_cast<double>(product.m) * static_cast<double>(product.k) * static_cast<double>(product.n);
+  const auto bytes = static_cast<double>(a.bytes() + b.bytes() + c.bytes());
+  return {product.use,
+          product.m,
+          product.k,
+          product.n,
+          std::string(ta   ? "A^T B"
+                      : tb ? "A B^T"
+                           : "A B"),
+          1e3 * own.median,
+          1e3 * own.smallest,
+          1e3 * own.largest,
+          ratio(flops, own.median * 1e9),
+          ratio(flops / limits.flops, own.median),
+          ratio(bytes, own.median * 1e9),
+          ratio(bytes / limits.memory_bytes(), own.median),
+          1e3 * other.median,
+          ratio(flops, other.median * 1e9),
+          ratio(other.median, own.median)};
+}
+
+}  // namespace
+
+void benchmark_matmul(const BenchmarkOptions& options, Report& report) {
+  const MachineLimits limits = measure_limits(std::min(1.0, 2 * options.seconds));
+  report.groups.push_back(machine_facts(limits));
+  report.facts.push_back(
+      {"alternative", "alternative", cpu::eigen_name() + ", shared among the threads alike"});
+  std::vector<Product> products = model_products(options.config);
+  add_squares(products);
+  add_decoding(options.config.model, products);
+  Table table = {"products",
+                 "Matrix products C [m, n] = A B over k, float32",
+                 {{"use", "use"},
+                  {"m", "m", Unit::count},
+                  {"k", "k", Unit::count},
+                  {"n", "n", Unit::count},
+                  {"product", "form"},
+                  {"ms", "ms", Unit::number},
+                  {"min_ms", "min", Unit::number},
+                  {"max_ms", "max", Unit::number},
+                  {"gflops", "GFLOP/s", Unit::number},
+                  {"matrix_share", "of matrix limit", Unit::share},
+                  {"gb_per_s", "GB/s", Unit::number},
+                  {"memory_share", "of memory limit", Unit::share},
+                  {"alternative_ms", "alternative ms", Unit::number},
+                  {"alternative_gflops", "GFLOP/s", Unit::number},
+                  {"speedup", "alternative/ours", Unit::number}},
+                 {}};
+  for (const Product& product : products) {
+    table.rows.push_back(measured_row(product, options.seconds, limits));
+  }
+  report.tables.push_back(std::move(table));
+}
+
+}  // namespace dlcm::apps

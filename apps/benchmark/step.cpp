@@ -1,0 +1,129 @@
+#include <algorithm>
+
+#include "apps/benchmark/benchmarks.h"
+#include "apps/benchmark/random_input.h"
+#include "apps/training/trainer.h"
+#include "dlcm/cost.h"
+#include "tensor/allocator.h"
+#include "tensor/profile.h"
+
+namespace dlcm::apps {
+namespace {
+
+constexpr int64_t kWarmUpSteps = 2;
+constexpr size_t kFewestSteps = 3;
+
+// What the measured steps took.
+struct MeasuredSteps {
+  Timing timing;
+  double seconds = 0;  // of all of them
+  std::vector<ProfileEntry> operators;
+  MemoryStatistics memory;  // peak and system calls of the measured steps alone
+  double tokens_per_concept = 0;
+};
+
+// An untrained predictor places boundaries anywhere; decisions of our own make concepts of R tokens on
+// average, as they are after training. Empty where there is nothing to train.
+std::vector<Tensor> boundaries_of(const ModelConfig& config, const std::vector<PackedBatch>& batches) {
+  if (!has_untrained_boundaries(config)) return {};
+  std::vector<Tensor> boundaries;
+  for (const PackedBatch& batch : batches) {
+    boundaries.push_back(
+        random_boundaries(batch.cu_seqlens, config.boundary.tokens_per_concept, boundaries.size()));
+  }
+  return boundaries;
+}
+
+MeasuredSteps measure_steps(Trainer& trainer, const std::vector<PackedBatch>& batches,
+                            const std::vector<Tensor>& boundaries, double seconds) {
+  for (int64_t step = 1; step < kWarmUpSteps; ++step) trainer.step(step, batches, boundaries);
+  MeasuredSteps result;
+  Allocator& memory = allocator(Device::cpu());
+  memory.reset_peak();
+  const int64_t calls_before = memory.statistics().system_calls;
+  std::vector<double> measured;
+  profile_start();
+  while (measured.size() < kFewestSteps || result.seconds < seconds) {
+    const Clock::time_point begin = Clock::now();
+    const auto step = kWarmUpSteps + static_cast<int64_t>(measured.size());
+    result.tokens_per_concept = trainer.step(step, batches, boundaries).pass.tokens_per_concept;
+    measured.push_back(seconds_since(begin));
+    result.seconds += measured.back();
+  }
+  result.operators = profile_stop();
+  result.memory = memory.statistics();
+  result.memory.system_calls -= calls_before;
+  result.timing = timing_of(std::move(measured));
+  return result;
+}
+
+// Shares of the measured time; `other` is what no operator announces: the tape, segmentation, drawing
+// boundaries, logging.
+Table operator_table(const MeasuredSteps& steps, const MachineLimits& limits) {
+  Table table = {"operators",
+                 "Time by operator, exclusive",
+                 {{"name", "operator"},
+                  {"calls", "calls/step", Unit::number},
+                  {"ms", "ms/step", Unit::number},
+                  {"share", "share", Unit::share},
+                  {"gflops", "GFLOP/s", Unit::number},
+                  {"matrix_share", "of matrix limit", Unit::share}},
+                 {}};
+  const auto runs = static_cast<double>(steps.timing.runs);
+  double announced = 0;
+  for (const ProfileEntry& entry : steps.operators) {
+    announced += entry.seconds;
+    const Value flops = entry.flops > 0 ? ratio(entry.flops, entry.seconds * 1e9) : Value();
+    const Value share = entry.flops > 0 ? ratio(entry.flops / limits.flops, entry.seconds) : Value();
+    table.rows.push_back({entry.name, static_cast<double>(entry.calls) / runs, 1e3 * entry.seconds / runs,
+                          entry.seconds / steps.seconds, flops, share});
+  }
+  const double other = std::max(0.0, steps.seconds - announced);
+  table.rows.push_back({"other", {}, 1e3 * other / runs, other / steps.seconds, {}, {}});
+  return table;
+}
+
+}  // namespace
+
+void benchmark_step(const BenchmarkOptions& options, Report& report) {
+  const Config& config = options.config;
+  const std::vector<PackedBatch> batches = random_batches(config, 1);
+  const std::vector<Tensor> boundaries = boundaries_of(config.model, batches);
+  Trainer trainer(config);
+  trainer.step(0, batches, boundaries);
+  const double to_first_step = seconds_since(options.program_begin);
+  const MeasuredSteps steps = measure_steps(trainer, batches, boundaries, options.seconds);
+  const MachineLimits limits = measure_limits(std::min(options.seconds, 0.5));
+  report.groups.push_back(machine_facts(limits));
+
+  const ModelCost cost = cost_of(trainer.model(), config.train.context, config.train.recompute);
+  const double flops = training_flops_per_token(cost, config.train.recompute);
+  const auto tokens = static_cast<double>(config.train.batch_tokens);
+  const Timing& timing = steps.timing;
+  const bool has_concepts = config.model.kind == ModelKind::dlcm;
+  report.groups.push_back(
+      {"step",
+       "Training step",
+       {{"parameters", "parameters", cost.parameters, Unit::count},
+        {"tokens", "tokens a step", config.train.batch_tokens, Unit::count},
+        {"micro_batches", "micro-batches", static_cast<int64_t>(batches.size()), Unit::count},
+        {"tokens_per_concept", "tokens per concept, as sampled",
+         has_concepts ? Value(steps.tokens_per_concept) : Value(), Unit::number},
+        {"steps", "steps measured", timing.runs, Unit::count},
+        {"ms", "median, ms", 1e3 * timing.median, Unit::number},
+        {"min_ms", "shortest, ms", 1e3 * timing.smallest, Unit::number},
+        {"max_ms", "longest, ms", 1e3 * timing.largest, Unit::number},
+        {"tokens_per_second", "tokens/s", tokens / timing.median, Unit::number},
+        {"flops_per_token", "FLOPs/token, training", flops, Unit::count},
+        {"gflops", "GFLOP/s", flops * tokens / timing.median * 1e-9, Unit::number},
+        {"matrix_share", "of matrix limit", ratio(flops * tokens / timing.median, limits.flops), Unit::share},
+        {"peak_bytes", "peak of tensors", steps.memory.peak_bytes, Unit::bytes},
+        {"reserved_bytes", "held from the system", steps.memory.reserved_bytes, Unit::bytes},
+        {"system_allocations", "allocations from the system", steps.memory.system_calls, Unit::count},
+        {"seconds_to_first_step", "program's begin to first step's end, s", to_first_step, Unit::number}}});
+  report.tables.push_back(operator_table(steps, limits));
+  report.notes.push_back(
+      "FLOPs/token: from the configuration (R tokens per concept); the operators count what they do.");
+}
+
+}  // namespace dlcm::apps
