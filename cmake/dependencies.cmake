@@ -51,11 +51,15 @@ if(DLCM_CUDA AND DLCM_SANITIZE STREQUAL "")
       set(CMAKE_CUDA_ARCHITECTURES 80-real 90-real)
     endif()
     enable_language(CUDA)
+    if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)  # Debian's CMake does not know that nvcc has C++20
+      set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION -std=c++20)
+      set(CMAKE_CUDA20_EXTENSION_COMPILE_OPTION -std=c++20)
+    endif()
+    set(CMAKE_CUDA_STANDARD 20)
     find_package(CUDAToolkit REQUIRED)
     set(DLCM_HAVE_CUDA ON)
     target_compile_options(dlcm_options INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-Werror=all-warnings>)
-    # As an option: Debian's CMake does not know that nvcc has C++20.
-    target_compile_options(dlcm_options INTERFACE $<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>)
+
   endif()
 endif()
 message(STATUS "CUDA kernels: ${DLCM_HAVE_CUDA}")

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -79,7 +80,7 @@ void Run::open_heldout() {
   data::HeldoutOptions options;
   options.source = arguments_.data_folder;
   options.context = config_.train.context;
-  options.batch_tokens = config_.train.micro_tokens;
+  options.batch_tokens = std::max(config_.train.context, config_.train.micro_tokens);
   options.max_tokens = config_.train.evaluate_tokens;
   heldout_ = std::make_unique<data::HeldoutReader>(options);
   DLCM_CHECK_INPUT(
