@@ -27,11 +27,15 @@ std::string cpu_model() {
   return "unknown";
 }
 
-// Several times the largest cache, within reason.
-int64_t array_bytes() {
-  constexpr int64_t kLeast = int64_t{128} << 20;
+// Several times the largest cache, within reason and as far as the time allows.
+int64_t array_bytes(double seconds) {
+  constexpr int64_t kLeast = int64_t{16} << 20;
+  constexpr int64_t kUsual = int64_t{128} << 20;
   constexpr int64_t kMost = int64_t{1} << 30;
-  return std::clamp<int64_t>(4 * static_cast<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE)), kLeast, kMost);
+  constexpr double kBytesPerSecond = 4e9;  // at which it is filled, read and copied several times
+  const int64_t wanted =
+      std::clamp<int64_t>(4 * static_cast<int64_t>(sysconf(_SC_LEVEL3_CACHE_SIZE)), kUsual, kMost);
+  return std::max(kLeast, std::min(wanted, static_cast<int64_t>(seconds * kBytesPerSecond)));
 }
 
 // Products of growing size, as long as the next one still fits the time.
@@ -45,7 +49,8 @@ void measure_matrices(double seconds, MachineLimits& limits) {
     const Timing timing = measure(
         seconds / 5, [&] { ops::matmul_into(a, ops::Transpose::no, b, ops::Transpose::no, c, false); });
     const auto n = static_cast<double>(size);
-    const double flops = 2 * n * n * n / timing.median;
+    const double flops = 2 * n * n * n / timing.smallest;
+    limits.largest_product = size;
     if (flops > limits.flops) {
       limits.flops = flops;
       limits.fastest_product = size;
@@ -55,7 +60,7 @@ void measure_matrices(double seconds, MachineLimits& limits) {
 }
 
 void measure_memory(double seconds, MachineLimits& limits) {
-  const int64_t elements = array_bytes() / static_cast<int64_t>(sizeof(float));
+  const int64_t elements = array_bytes(seconds) / static_cast<int64_t>(sizeof(float));
   const Tensor array = Tensor::empty({elements});
   float* data = array.data<float>();
   parallel_for(elements, kElementsPerRange,
@@ -67,13 +72,13 @@ void measure_memory(double seconds, MachineLimits& limits) {
                                   sums.data<float>()[begin / kElementsPerRange] =
                                       dot_of(data + begin, data + begin, end - begin);
                                 });
-                              }).median;
+                              }).smallest;
   const int64_t half = elements / 2;
   limits.copy_bytes = bytes / measure(seconds / 2, [&] {
                                 parallel_for(half, kElementsPerRange, [&](int64_t begin, int64_t end) {
                                   std::copy(data + begin, data + end, data + half + begin);
                                 });
-                              }).median;
+                              }).smallest;
 }
 
 }  // namespace

@@ -10,10 +10,12 @@ struct MachineLimits {
   double read_bytes = 0;        // per second: all threads sum up an array far larger than the caches
   double copy_bytes = 0;        // per second, read and written counted: they copy one half of it to the other
   int64_t fastest_product = 0;  // size of the fastest product
+  int64_t largest_product = 0;  // size of the largest one that the time allowed
   double memory_bytes() const { return read_bytes > copy_bytes ? read_bytes : copy_bytes; }
 };
 
-// Spends about `seconds` on each of them.
+// Spends about `seconds` on products and as much on memory. The fastest runs count: other work on the machine
+// must not lower the limits. Below 0.05 s the array may fit the caches.
 MachineLimits measure_limits(double seconds);
 
 // CPU, threads, build and libraries, and the limits.

@@ -43,8 +43,8 @@ std::vector<Product> model_products(const Config& config) {
   return products;
 }
 
-void add_squares(std::vector<Product>& products) {
-  for (const int64_t size : {128, 256, 512, 1024}) {
+void add_squares(int64_t largest, std::vector<Product>& products) {
+  for (int64_t size = 128; size <= largest; size *= 2) {
     products.push_back({"square", size, size, size, Transpose::no, Transpose::no});
   }
 }
@@ -114,7 +114,7 @@ void benchmark_matmul(const BenchmarkOptions& options, Report& report) {
   report.facts.push_back(
       {"alternative", "alternative", cpu::eigen_name() + ", shared among the threads alike"});
   std::vector<Product> products = model_products(options.config);
-  add_squares(products);
+  add_squares(limits.largest_product, products);
   add_decoding(options.config.model, products);
   Table table = {"products",
                  "Matrix products C [m, n] = A B over k, float32",

@@ -40,15 +40,27 @@ void transform(const Tensor& x, const Tensor& y, const Operation& operation) {
   });
 }
 
+// Sum of term(i) over a range: partial sums side by side, which no addition waits for, then added in order.
+template <class Term>
+double sum_of_range(int64_t begin, int64_t end, const Term& term) {
+  constexpr int64_t kLanes = 32;
+  double lanes[kLanes] = {};
+  int64_t i = begin;
+  for (; i + kLanes <= end; i += kLanes) {
+    for (int64_t j = 0; j < kLanes; ++j) lanes[j] += term(i + j);
+  }
+  for (int64_t j = 0; i + j < end; ++j) lanes[j] += term(i + j);
+  double total = 0;
+  for (const double lane : lanes) total += lane;
+  return total;
+}
+
 // sum_i term(i) over n elements.
 template <class Term>
 double accumulate(int64_t n, const Term& term) {
   std::vector<double> partial(static_cast<size_t>((n + kElementsPerRange - 1) / kElementsPerRange));
   parallel_for(n, kElementsPerRange, [&](int64_t begin, int64_t end) {
-    double total = 0;
-#pragma omp simd reduction(+ : total)
-    for (int64_t i = begin; i < end; ++i) total += term(i);
-    partial[static_cast<size_t>(begin / kElementsPerRange)] = total;
+    partial[static_cast<size_t>(begin / kElementsPerRange)] = sum_of_range(begin, end, term);
   });
   double total = 0;
   for (const double part : partial) total += part;

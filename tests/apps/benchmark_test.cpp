@@ -22,7 +22,7 @@ test::ProgramRun run(const std::string& arguments, ModelKind kind = ModelKind::d
 }
 
 json report_of(const std::string& what, ModelKind kind = ModelKind::dlcm) {
-  const test::ProgramRun result = run(what + " --seconds 0.01 --json", kind);
+  const test::ProgramRun result = run(what + " --seconds 0.002 --json", kind);
   CAPTURE(result.errors);
   REQUIRE(result.code == 0);
   return json::parse(result.output);
@@ -142,7 +142,7 @@ TEST_CASE("benchmark matmul: the model's shapes, squares and decoding against th
 }
 
 TEST_CASE("benchmark: tables for people, and one line where the command is wrong") {
-  const test::ProgramRun text = run("step --seconds 0.01");
+  const test::ProgramRun text = run("step --seconds 0.002");
   CHECK(text.code == 0);
   CHECK(text.output.find("tokens/s") != std::string::npos);
   CHECK(text.output.find("of matrix limit") != std::string::npos);
