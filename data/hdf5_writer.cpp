@@ -2,6 +2,7 @@
 #include <array>
 #include <map>
 #include <optional>
+#include <set>
 
 #include "data/atomic_file.h"
 #include "data/hdf5_internal.h"
@@ -64,6 +65,7 @@ struct Hdf5Writer::State {
   }
   Hdf5Handle create(const std::string& name, ElementType type, const std::vector<hsize_t>& sizes,
                     const std::vector<hsize_t>& chunk, bool grows);
+  void create_groups(const std::string& dataset);
   void write_attribute(const std::string& name, hid_t type, hid_t space, const void* value);
   void need(uint64_t bytes) {
     needed += bytes;
@@ -76,6 +78,7 @@ struct Hdf5Writer::State {
   uint64_t planned = 0;
   Hdf5Handle file;
   std::map<std::string, GrowingDataset> growing;
+  std::set<std::string> groups;  // made so far
 };
 
 Hdf5Writer::Hdf5Writer(const std::string& path) : state_(std::make_unique<State>(path)) {
@@ -146,6 +149,21 @@ void Hdf5Writer::attribute(const std::string& name, const std::vector<int64_t>& 
   state_->write_attribute(name, H5T_STD_I64LE, space.get(), values.empty() ? nullptr : values.data());
 }
 
+// The groups on the way to a dataset. HDF5 would make them itself, but with the time of day in each.
+void Hdf5Writer::State::create_groups(const std::string& dataset) {
+  for (size_t end = dataset.find('/', 1); end != std::string::npos; end = dataset.find('/', end + 1)) {
+    const std::string name = dataset.substr(0, end);
+    const std::string what = quoted("group", name);
+    if (!groups.insert(name).second) continue;
+    const Hdf5Handle creation(check(H5Pcreate(H5P_GROUP_CREATE), what, "H5Pcreate"), H5Pclose);
+    check(H5Pset_obj_track_times(creation.get(), false), what, "H5Pset_obj_track_times");
+    const Hdf5Handle group(
+        check(H5Gcreate2(file.get(), name.c_str(), H5P_DEFAULT, creation.get(), H5P_DEFAULT), what,
+              "H5Gcreate2"),
+        H5Gclose);
+  }
+}
+
 Hdf5Handle Hdf5Writer::State::create(const std::string& name, ElementType type,
                                      const std::vector<hsize_t>& sizes, const std::vector<hsize_t>& chunk,
                                      bool grows) {
@@ -159,9 +177,8 @@ Hdf5Handle Hdf5Writer::State::create(const std::string& name, ElementType type,
   check(H5Pset_obj_track_times(layout.get(), false), what, "H5Pset_obj_track_times");
   check(H5Pset_chunk(layout.get(), rank, chunk.data()), what, "H5Pset_chunk");
   check(H5Pset_fletcher32(layout.get()), what, "H5Pset_fletcher32");
-  const Hdf5Handle links(check(H5Pcreate(H5P_LINK_CREATE), what, "H5Pcreate"), H5Pclose);
-  check(H5Pset_create_intermediate_group(links.get(), 1), what, "H5Pset_create_intermediate_group");
-  return Hdf5Handle(check(H5Dcreate2(file.get(), name.c_str(), stored_type(type), space.get(), links.get(),
+  create_groups(name);
+  return Hdf5Handle(check(H5Dcreate2(file.get(), name.c_str(), stored_type(type), space.get(), H5P_DEFAULT,
                                      layout.get(), H5P_DEFAULT),
                           what, "H5Dcreate2"),
                     H5Dclose);

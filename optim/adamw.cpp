@@ -72,7 +72,7 @@ double global_gradient_norm(const std::vector<nn::Parameter*>& parameters) {
 }
 
 double clip_scale(double norm, double clip) {
-  return clip > 0 && norm > clip ? clip / norm : 1.0;
+  return norm > clip ? clip / norm : 1.0;
 }
 
 AdamW::AdamW(std::vector<nn::Parameter*> parameters, const AdamWConfig& config,

@@ -25,7 +25,7 @@ struct AdamWConfig {
   double beta2 = 0.95;
   double epsilon = 1e-8;
   double weight_decay = 0.1;
-  double clip = 1.0;  // largest global norm of the gradient; 0 for no clipping
+  double clip = 1.0;  // largest global norm of the gradient
 };
 
 // s of Eq. 18 for each width; 1 without muP.
@@ -44,7 +44,7 @@ GroupRates group_rates(const nn::Role& role, const AdamWConfig& config, const Wi
 
 // Norm over all gradients; parameters without a gradient count as 0. Float64 accumulation in a fixed order.
 double global_gradient_norm(const std::vector<nn::Parameter*>& parameters);
-// min(1, clip / norm): what gradients are multiplied with. 1 where clip is 0.
+// min(1, clip / norm): what gradients are multiplied with.
 double clip_scale(double norm, double clip);
 
 class AdamW {

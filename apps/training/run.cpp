@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -41,7 +42,8 @@ class Run {
   std::unique_ptr<data::HeldoutReader> heldout_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<MetricsLog> metrics_;
-  int64_t step_ = 0;  // steps done
+  std::vector<std::string> notes_;  // of what was found while opening, to be told after the announcement
+  int64_t step_ = 0;                // steps done
   int64_t tokens_seen_ = 0;
   int64_t saved_step_ = -1;
 };
@@ -49,13 +51,11 @@ class Run {
 Run::Run(const TrainArguments& arguments) : arguments_(arguments) {
   const LoadedConfig loaded = load_config(arguments.config_file, arguments.overrides);
   config_ = loaded.config;
-  for (const std::string& key : loaded.unused) {
-    std::fprintf(stderr, "train: note: %s does not apply to this kind of model and is ignored\n",
-                 key.c_str());
-  }
+  for (const std::string& key : loaded.unused)
+    notes_.push_back("train: note: " + key + " does not apply to this kind of model and is ignored");
   open_data();
+  open_heldout();  // before anything is written: what is wrong with the data leaves no folder behind
   begin_or_resume();
-  open_heldout();
   announce();
 }
 
@@ -73,14 +73,14 @@ void Run::open_data() {
 
 void Run::open_heldout() {
   if (data::shard_domains(arguments_.data_folder, "heldout").empty()) {
-    std::fprintf(stderr, "train: note: %s has no held-out shards, so there is no evaluation\n",
-                 arguments_.data_folder.c_str());
+    notes_.push_back("train: note: " + arguments_.data_folder +
+                     " has no held-out shards, so there is no evaluation");
     return;
   }
   data::HeldoutOptions options;
   options.source = arguments_.data_folder;
   options.context = config_.train.context;
-  options.batch_tokens = config_.train.micro_tokens;
+  options.batch_tokens = std::max(config_.train.context, config_.train.micro_tokens);
   options.max_tokens = config_.train.evaluate_tokens;
   heldout_ = std::make_unique<data::HeldoutReader>(options);
   DLCM_CHECK_INPUT(
@@ -98,15 +98,14 @@ void Run::begin_or_resume() {
     Config stored = parse_config(reader.header().config, checkpoint).config;
     stored.model.vocab_size =
         trainer_->model().config().vocab_size;  // its parameters' shapes are compared below
-    for (const std::string& change : check_same_run(stored, config_)) {
-      std::fprintf(stderr, "train: note: going on with %s\n", change.c_str());
-    }
+    for (const std::string& change : check_same_run(stored, config_))
+      notes_.push_back("train: note: going on with " + change);
     trainer_->restore(reader);
     loader_->seek(reader.header().loader_cursor);
     step_ = reader.header().step;
     tokens_seen_ = reader.header().tokens_seen;
     saved_step_ = step_;
-    std::fprintf(stderr, "resuming from %s, step %lld\n", checkpoint.c_str(), static_cast<long long>(step_));
+    notes_.push_back("resuming from " + checkpoint + ", step " + std::to_string(step_));
   }
   write_config_file(folder, config_);
   metrics_ = std::make_unique<MetricsLog>(folder + "/metrics.jsonl", step_);
@@ -124,6 +123,7 @@ void Run::announce() const {
       config_.model.kind == ModelKind::dlcm ? "DLCM" : "transformer", static_cast<double>(parameters) * 1e-6,
       static_cast<long long>(loader_->tokens()), static_cast<long long>(loader_->documents()),
       static_cast<long long>(config_.schedule.steps), static_cast<long long>(config_.train.batch_tokens));
+  for (const std::string& note : notes_) std::fprintf(stderr, "%s\n", note.c_str());
   if (config_.model.kind == ModelKind::dlcm &&
       config_.model.cross_attention.visibility == Visibility::containing) {
     std::fprintf(stderr,

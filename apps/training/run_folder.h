@@ -18,9 +18,9 @@ std::string prepare_run_folder(const std::string& folder, Resume resume);
 void write_config_file(const std::string& folder, const Config& config);
 
 // Throws InputError naming the first key in which a resumed run would not be the same run: anything of
-// [model], [mup], [data.weights], train.context, train.batch_tokens, train.seed. Other keys may change:
-// rates, schedule, intervals, micro_tokens, recompute. Returns the names of those that did, for a note to the
-// user.
+// [model], [mup], [data.weights], train.context, train.batch_tokens, train.seed, train.dtype. Other keys may
+// change: rates, schedule, intervals, micro_tokens, recompute. Returns the names of those that did, for a
+// note to the user.
 std::vector<std::string> check_same_run(const Config& stored, const Config& wanted);
 
 }  // namespace dlcm::apps
