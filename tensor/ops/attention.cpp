@@ -105,7 +105,7 @@ int64_t folded(int64_t index, int64_t count) {
 
 // Tiles of one key head such that they are worth a thread: a decoding step has few and small ones.
 int64_t tile_grain(const AttentionSizes& sizes, const std::vector<RowTile>& tiles) {
-  constexpr int64_t kWorthAThread = 1 << 18;  // multiplications
+  constexpr int64_t kWorthAThread = 1 << 19;  // multiplications
   int64_t work = 1;
   for (const RowTile& tile : tiles) {
     work += 2 * sizes.head_dim * (tile.end - tile.begin) * (tile.key_end - tile.key_begin);

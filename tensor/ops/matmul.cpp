@@ -79,7 +79,7 @@ void row_blocks(const Gemm<T>& g, int64_t row, int64_t column) {
 
 template <class T>
 void row_gemm_of(const Gemm<T>& g) {
-  constexpr int64_t kWorthAThread = 1 << 18;  // multiplications
+  constexpr int64_t kWorthAThread = 1 << 20;  // multiplications; waking a thread has its price
   parallel_for(g.n, grain_for(g.k * g.m, kWorthAThread), [&](int64_t begin, int64_t end) {
     int64_t column = begin;
     for (; column + kColumnBlock <= end; column += kColumnBlock) {
