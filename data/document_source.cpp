@@ -79,7 +79,7 @@ std::vector<std::string> input_files(const std::string& input) {
   return files;
 }
 
-DocumentSource::DocumentSource(std::vector<std::string> inputs, InputFormat format) : format_(format) {
+DocumentSource::DocumentSource(const std::vector<std::string>& inputs, InputFormat format) : format_(format) {
   for (const std::string& input : inputs) {
     const std::vector<std::string> files = input_files(input);
     paths_.insert(paths_.end(), files.begin(), files.end());

@@ -25,7 +25,7 @@ enum class InputFormat : uint8_t {
 // must be UTF-8.
 class DocumentSource {
  public:
-  explicit DocumentSource(std::vector<std::string> inputs, InputFormat format = InputFormat::by_name);
+  explicit DocumentSource(const std::vector<std::string>& inputs, InputFormat format = InputFormat::by_name);
   ~DocumentSource();
   DocumentSource(const DocumentSource&) = delete;
   DocumentSource& operator=(const DocumentSource&) = delete;

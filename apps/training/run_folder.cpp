@@ -82,7 +82,7 @@ std::vector<std::string> check_same_run(const Config& stored, const Config& want
     DLCM_CHECK_INPUT(!must_stay(key), "--resume: ", key, " is ", value, ", but ",
                      old.empty() ? "absent" : old, " in the run's checkpoint; a run goes on with the same ",
                      key);
-    changed.push_back(key + " = " + value + " (was " + old + ")");
+    changed.push_back(concat(key, " = ", value, " (was ", old, ")"));
   }
   return changed;
 }
