@@ -50,7 +50,9 @@ if [ ! -f "$data/complete" ]; then
 fi
 
 if ! is_trained; then
-  if [ -e "$model/checkpoints/latest.h5" ]; then
+  # The first Ctrl-C is for train, which saves and ends; this script then says how to go on.
+  trap : INT TERM
+  if ls "$model"/checkpoints/step-*.h5 >/dev/null 2>&1; then
     step "Training goes on in $model"
     "$programs/train" --config "$model/config.toml" --data "$data" --output "$model" --resume
   else
@@ -59,6 +61,7 @@ if ! is_trained; then
     rm -rf "$model"
     "$programs/train" --config apps/configs/quickstart.toml "$@" --data "$data" --output "$model"
   fi
+  trap - INT TERM
   # Interrupted by the user: saved, but not done.
   if ! is_trained; then
     step "Stopped early; the same command goes on from here"

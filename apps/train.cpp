@@ -19,7 +19,8 @@ constexpr char kExamples[] =
     "runs/longer\n"
     "  train --config apps/configs/paper-dlcm-2.3b.toml --dry-run\n\n"
     "Writes in the output folder: config.toml (complete), metrics.jsonl (one object a step), checkpoints/.\n"
-    "SIGINT or SIGTERM saves and ends; a second one ends at once. Exit code: 0, 1 (the work failed), 2 (bad "
+    "SIGINT, SIGTERM or SIGHUP saves and ends; a second one ends at once. Exit code: 0, 1 (the work failed), "
+    "2 (bad "
     "input).";
 
 struct CommandLine {

@@ -33,34 +33,45 @@ Allocator::~Allocator() {
 
 std::shared_ptr<void> Allocator::allocate(size_t bytes) {
   DLCM_CHECK(bytes < (size_t{1} << 60), "allocator: ", bytes, " bytes asked for");
+  void* block = take_block(bytes);
+  // Not under the lock: where there is no memory for the reference count, the block is released at once.
+  return {block, [this, bytes](void* freed) { release(freed, bytes); }};
+}
+
+void* Allocator::take_block(size_t bytes) {
   const size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
+  SizeClass& list = classes_[size];
   void* block = nullptr;
-  if (auto list = cached_.find(size); list != cached_.end() && !list->second.empty()) {
-    block = list->second.back();
-    list->second.pop_back();
+  if (!list.cached.empty()) {
+    block = list.cached.back();
+    list.cached.pop_back();
   } else {
+    list.cached.reserve(list.blocks + 1);
     block = system_allocate(size);
     if (block == nullptr) {
       release_cached_locked();
       block = system_allocate(size);
     }
     DLCM_CHECK(block != nullptr, "out of memory on ", device_, ": ", bytes, " bytes asked for, ",
-               statistics_.allocated_bytes, " in use; a smaller train.micro_tokens needs less");
+               statistics_.allocated_bytes, " in use");
+    ++list.blocks;
     statistics_.reserved_bytes += static_cast<int64_t>(size);
     ++statistics_.system_calls;
   }
   statistics_.allocated_bytes += static_cast<int64_t>(bytes);
   statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.allocated_bytes);
-  return {block, [this, bytes](void* freed) { release(freed, bytes); }};
+  return block;
 }
 
-void Allocator::release(void* block, size_t bytes) {
+void Allocator::release(void* block, size_t bytes) noexcept {
   const std::lock_guard lock(mutex_);
   statistics_.allocated_bytes -= static_cast<int64_t>(bytes);
+  SizeClass& list = classes_.find(size_class(bytes))->second;
   if (kCaching) {
-    cached_[size_class(bytes)].push_back(block);
+    list.cached.push_back(block);  // within what take_block() reserved
   } else {
+    --list.blocks;
     statistics_.reserved_bytes -= static_cast<int64_t>(size_class(bytes));
     system_free(block);
   }
@@ -82,11 +93,12 @@ void Allocator::release_cached() {
 }
 
 void Allocator::release_cached_locked() {
-  for (auto& [size, blocks] : cached_) {
-    for (void* block : blocks) system_free(block);
-    statistics_.reserved_bytes -= static_cast<int64_t>(size * blocks.size());
+  for (auto& [size, list] : classes_) {
+    for (void* block : list.cached) system_free(block);
+    statistics_.reserved_bytes -= static_cast<int64_t>(size * list.cached.size());
+    list.blocks -= list.cached.size();
+    list.cached.clear();
   }
-  cached_.clear();
 }
 
 void* Allocator::system_allocate(size_t bytes) const {

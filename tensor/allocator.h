@@ -41,14 +41,20 @@ class Allocator {
   void release_cached();
 
  private:
-  void release(void* block, size_t bytes);
+  void* take_block(size_t bytes);
+  void release(void* block, size_t bytes) noexcept;
   void release_cached_locked();
   void* system_allocate(size_t bytes) const;
   void system_free(void* block) const;
 
   Device device_;
   mutable std::mutex mutex_;
-  std::map<size_t, std::vector<void*>> cached_;  // by size class
+  struct SizeClass {
+    std::vector<void*> cached;
+    size_t blocks =
+        0;  // cached or in use: `cached` has room for all of them, so that freeing never allocates
+  };
+  std::map<size_t, SizeClass> classes_;
   MemoryStatistics statistics_;
 };
 

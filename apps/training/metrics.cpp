@@ -6,6 +6,9 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "tensor/check.h"
 
 namespace dlcm::apps {
@@ -20,6 +23,14 @@ bool kept(const std::string& line, int64_t last_step) {
          object["step"].get<int64_t>() <= last_step;
 }
 
+void sync_file(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+  const int reason = errno;
+  if (descriptor >= 0) ::close(descriptor);
+  DLCM_CHECK(synced, path, ": cannot be written to the disk: ", std::strerror(reason));
+}
+
 void drop_later_lines(const std::string& path, int64_t last_step) {
   std::ifstream in(path);
   if (!in) return;
@@ -31,6 +42,7 @@ void drop_later_lines(const std::string& path, int64_t last_step) {
   out.flush();
   DLCM_CHECK(out.good(), temporary, ": cannot be written: ", std::strerror(errno));
   out.close();
+  sync_file(temporary);
   std::filesystem::rename(temporary, path);
 }
 
@@ -56,6 +68,10 @@ void MetricsLog::write(int64_t step, const Fields& fields) {
   }
   out_ << object.dump() << '\n' << std::flush;
   DLCM_CHECK(out_.good(), path_, ": cannot be written: ", std::strerror(errno));
+}
+
+void MetricsLog::sync() const {
+  sync_file(path_);
 }
 
 }  // namespace dlcm::apps

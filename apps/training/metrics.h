@@ -21,6 +21,8 @@ class MetricsLog {
   // Writes {"step": step, fields...} and flushes. Numbers are in their shortest form that reads back to the
   // same bits; those that are not finite become null. Throws Error where the disk takes no more.
   void write(int64_t step, const Fields& fields);
+  // Waits until the disk has what was written: called before a checkpoint refers to it.
+  void sync() const;
 
  private:
   std::string path_;

@@ -28,7 +28,8 @@ class Run {
  private:
   void open_data();
   void open_heldout();
-  void begin_or_resume();
+  void open_run();
+  void restore();
   void announce() const;
   void train_step(Progress& progress);
   void evaluate_heldout(Progress& progress);
@@ -40,12 +41,14 @@ class Run {
   Config config_;
   std::unique_ptr<data::Loader> loader_;
   std::unique_ptr<data::HeldoutReader> heldout_;
+  std::unique_ptr<RunFolder> folder_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<MetricsLog> metrics_;
   std::vector<std::string> notes_;  // of what was found while opening, to be told after the announcement
   int64_t step_ = 0;                // steps done
   int64_t tokens_seen_ = 0;
   int64_t saved_step_ = -1;
+  bool changed_ = false;  // whether a resumed run goes on with other settings
 };
 
 Run::Run(const TrainArguments& arguments) : arguments_(arguments) {
@@ -55,7 +58,7 @@ Run::Run(const TrainArguments& arguments) : arguments_(arguments) {
     notes_.push_back("train: note: " + key + " does not apply to this kind of model and is ignored");
   open_data();
   open_heldout();  // before anything is written: what is wrong with the data leaves no folder behind
-  begin_or_resume();
+  open_run();
   announce();
 }
 
@@ -89,26 +92,33 @@ void Run::open_heldout() {
       ": the held-out shards were made with another tokenizer than the training ones");
 }
 
-void Run::begin_or_resume() {
-  const std::string& folder = arguments_.output_folder;
-  const std::string checkpoint = prepare_run_folder(folder, arguments_.resume);
+void Run::open_run() {
+  folder_ = std::make_unique<RunFolder>(arguments_.output_folder, arguments_.resume);
   trainer_ = std::make_unique<Trainer>(config_);
-  if (!checkpoint.empty()) {
-    const data::CheckpointReader reader(checkpoint);
-    Config stored = parse_config(reader.header().config, checkpoint).config;
-    stored.model.vocab_size =
-        trainer_->model().config().vocab_size;  // its parameters' shapes are compared below
-    for (const std::string& change : check_same_run(stored, config_))
-      notes_.push_back("train: note: going on with " + change);
-    trainer_->restore(reader);
-    loader_->seek(reader.header().loader_cursor);
-    step_ = reader.header().step;
-    tokens_seen_ = reader.header().tokens_seen;
-    saved_step_ = step_;
-    notes_.push_back("resuming from " + checkpoint + ", step " + std::to_string(step_));
+  if (!folder_->checkpoint().empty()) {
+    restore();
+  } else if (arguments_.resume == Resume::yes) {
+    notes_.push_back("train: note: " + folder_->path() +
+                     " has no checkpoint, so this run begins at the first step");
   }
-  write_config_file(folder, config_);
-  metrics_ = std::make_unique<MetricsLog>(folder + "/metrics.jsonl", step_);
+}
+
+void Run::restore() {
+  const data::CheckpointReader reader(folder_->checkpoint());
+  Config stored = parse_config(reader.header().config, reader.path()).config;
+  stored.model.vocab_size =
+      trainer_->model().config().vocab_size;  // its parameters' shapes are compared below
+  const std::vector<std::string> changes = check_same_run(stored, config_);
+  for (const std::string& change : changes) notes_.push_back("train: note: going on with " + change);
+  changed_ = !changes.empty();
+  step_ = reader.header().step;
+  DLCM_CHECK_INPUT(config_.schedule.steps >= step_, "schedule.steps = ", config_.schedule.steps,
+                   ", but the run has done ", step_, " steps already");
+  trainer_->restore(reader);
+  loader_->seek(reader.header().loader_cursor);
+  tokens_seen_ = reader.header().tokens_seen;
+  saved_step_ = step_;
+  notes_.push_back("resuming from " + reader.path() + ", step " + std::to_string(step_));
 }
 
 void Run::announce() const {
@@ -161,9 +171,17 @@ MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) co
 
 void Run::train_step(Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
-  const std::vector<PackedBatch> batches =
-      data::micro_batches(loader_->next_step(), config_.train.micro_tokens);
-  const StepMetrics metrics = trainer_->step(step_, batches);
+  const std::vector<int64_t> cursor = loader_->cursor();
+  StepMetrics metrics;
+  try {
+    metrics = trainer_->step(step_, data::micro_batches(loader_->next_step(), config_.train.micro_tokens));
+  } catch (...) {
+    // A loss that is not finite, or no memory: the weights are still those of before the step, and worth
+    // keeping.
+    loader_->seek(cursor);
+    save();
+    throw;
+  }
   ++step_;
   tokens_seen_ += config_.train.batch_tokens;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
@@ -175,7 +193,13 @@ void Run::train_step(Progress& progress) {
 
 void Run::evaluate_heldout(Progress& progress) {
   if (!heldout_) return;
-  const EvaluationResult result = evaluate(trainer_->model(), *heldout_);
+  EvaluationResult result;
+  try {
+    result = evaluate(trainer_->model(), *heldout_);
+  } catch (...) {
+    save();
+    throw;
+  }
   const bool concepts = config_.model.kind == ModelKind::dlcm;
   MetricsLog::Fields fields = {{"tokens_seen", static_cast<double>(tokens_seen_)},
                                {"heldout_loss", result.loss},
@@ -205,8 +229,9 @@ void Run::save() {
   checkpoint.header.extra = {{"tokenizer", loader_->tokenizer()},
                              {"mup_s_token", std::to_string(config_.model.token_multiplier())},
                              {"mup_s_concept", std::to_string(config_.model.concept_multiplier())}};
-  data::write_checkpoint(data::checkpoint_path(arguments_.output_folder, step_), checkpoint);
-  data::link_latest_checkpoint(arguments_.output_folder, step_);
+  metrics_->sync();
+  data::write_checkpoint(data::checkpoint_path(folder_->path(), step_), checkpoint);
+  data::link_latest_checkpoint(folder_->path(), step_);
   saved_step_ = step_;
 }
 
@@ -217,6 +242,8 @@ void Run::go() {
                  static_cast<long long>(steps));
     return;
   }
+  folder_->begin(config_, changed_ ? step_ : -1);
+  metrics_ = std::make_unique<MetricsLog>(folder_->path() + "/metrics.jsonl", step_);
   install_stop_signals();
   Progress progress(step_, steps);
   while (step_ < steps && !stop_requested()) {

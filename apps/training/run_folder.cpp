@@ -6,6 +6,8 @@
 #include <map>
 #include <sstream>
 
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "data/atomic_file.h"
@@ -16,9 +18,23 @@ namespace {
 
 namespace fs = std::filesystem;
 
+// step-*.h5 of the latest step; empty where there is none. Files appear under that name only when they are
+// whole.
+std::string latest_step_file(const fs::path& folder) {
+  std::error_code error;
+  std::string latest;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder / "checkpoints", error)) {
+    const std::string name = entry.path().filename().string();
+    if (name.starts_with("step-") && name.ends_with(".h5") && entry.path().string() > latest) {
+      latest = entry.path().string();
+    }
+  }
+  return latest;
+}
+
 bool holds_run(const fs::path& folder) {
   return fs::exists(folder / "config.toml") || fs::exists(folder / "metrics.jsonl") ||
-         fs::exists(folder / "checkpoints");
+         !latest_step_file(folder).empty();
 }
 
 // "table.key" to the text of its value, for every line of a configuration that this program wrote.
@@ -30,7 +46,8 @@ std::map<std::string, std::string> lines_of(const std::string& toml) {
     if (line.starts_with("[")) {
       table = line.substr(1, line.find(']') - 1);
     } else if (const size_t equals = line.find(" = "); equals != std::string::npos) {
-      values[table + "." + line.substr(0, equals)] = line.substr(equals + 3);
+      const std::string value = line.substr(equals + 3);
+      values[table + "." + line.substr(0, equals)] = value.substr(0, value.find("  #"));
     }
   }
   return values;
@@ -41,35 +58,52 @@ bool must_stay(const std::string& key) {
          key == "train.context" || key == "train.batch_tokens" || key == "train.seed" || key == "train.dtype";
 }
 
-}  // namespace
-
-std::string prepare_run_folder(const std::string& folder, Resume resume) {
-  const fs::path path(folder);
-  std::error_code error;
-  fs::create_directories(path, error);
-  DLCM_CHECK(!error, folder, ": the folder cannot be made: ", error.message());
-  const bool has_checkpoint = fs::exists(path / "checkpoints" / "latest.h5");
-  if (resume == Resume::no) {
-    DLCM_CHECK_INPUT(!holds_run(path), folder,
-                     " holds a run already; go on with it by --resume or give another --output");
-  } else if (has_checkpoint) {
-    return data::newest_checkpoint(folder);
-  }
-  fs::create_directories(path / "checkpoints", error);
-  DLCM_CHECK(!error, (path / "checkpoints").string(), ": the folder cannot be made: ", error.message());
-  return "";
-}
-
-void write_config_file(const std::string& folder, const Config& config) {
-  data::AtomicFile file(folder + "/config.toml");
-  const std::string text = to_toml(config);
+void write_text(const std::string& path, const std::string& text) {
+  data::AtomicFile file(path);
   for (size_t written = 0; written < text.size();) {
     const ssize_t count = ::write(file.descriptor(), text.data() + written, text.size() - written);
-    DLCM_CHECK(count > 0, file.path(), ": cannot be written: ", std::strerror(errno));
+    DLCM_CHECK(count > 0, path, ": cannot be written: ", std::strerror(errno));
     written += static_cast<size_t>(count);
   }
   file.finish();
   file.publish();
+}
+
+}  // namespace
+
+RunFolder::RunFolder(const std::string& path, Resume resume) : path_(path) {
+  std::error_code error;
+  DLCM_CHECK_INPUT(!fs::exists(path) || fs::is_directory(path), "--output ", path,
+                   " is a file, expected a folder");
+  fs::create_directories(path, error);
+  DLCM_CHECK(!error, path, ": the folder cannot be made: ", error.message());
+  descriptor_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  DLCM_CHECK(descriptor_ >= 0, path, ": the folder cannot be opened: ", std::strerror(errno));
+  const bool taken = ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  DLCM_CHECK_INPUT(!taken, path, " is in use by another train; wait for it or give another --output");
+  if (resume == Resume::no) {
+    DLCM_CHECK_INPUT(!holds_run(path), path,
+                     " holds a run already; go on with it by --resume or give another --output");
+    return;
+  }
+  const bool linked = fs::exists(fs::path(path) / "checkpoints" / "latest.h5");
+  checkpoint_ = linked ? data::newest_checkpoint(path) : latest_step_file(path);
+}
+
+RunFolder::~RunFolder() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void RunFolder::begin(const Config& config, int64_t changed_at) const {
+  const fs::path folder(path_);
+  std::error_code error;
+  fs::create_directories(folder / "checkpoints", error);
+  DLCM_CHECK(!error, (folder / "checkpoints").string(), ": the folder cannot be made: ", error.message());
+  if (changed_at >= 0 && fs::exists(folder / "config.toml")) {
+    fs::rename(folder / "config.toml", folder / concat("config-until-step-", changed_at, ".toml"), error);
+    DLCM_CHECK(!error, path_, ": config.toml cannot be renamed: ", error.message());
+  }
+  write_text((folder / "config.toml").string(), to_toml(config));
 }
 
 std::vector<std::string> check_same_run(const Config& stored, const Config& wanted) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "apps/common/config.h"
 
@@ -9,18 +10,36 @@ namespace dlcm::apps {
 
 enum class Resume { no, yes };
 
-// Makes the folder ready for a run. Throws InputError where it already holds one and `resume` is no: the
-// output of an existing run is never overwritten unasked. Returns the newest complete checkpoint to go on
-// from; empty for a new run.
-std::string prepare_run_folder(const std::string& folder, Resume resume);
+// Holds the folder for one process: a second train on it is refused while the first one runs.
+class RunFolder {
+ public:
+  // Makes the folder where it is missing. Throws InputError where it already holds a run and `resume` is no
+  // (the output of an existing run is never overwritten unasked), where another process holds it, or where it
+  // is no folder.
+  RunFolder(const std::string& path, Resume resume);
+  ~RunFolder();
+  RunFolder(const RunFolder&) = delete;
+  RunFolder& operator=(const RunFolder&) = delete;
 
-// Writes config.toml, whole or not at all.
-void write_config_file(const std::string& folder, const Config& config);
+  const std::string& path() const { return path_; }
+  // The checkpoint to go on from: the one that latest.h5 names or, where that link is missing or broken, the
+  // one of the latest step. Empty for a run that begins.
+  const std::string& checkpoint() const { return checkpoint_; }
+
+  // From here on the folder holds a run: writes config.toml, whole or not at all, and makes checkpoints/.
+  // Where `changed_at` is not negative the old file is kept as config-until-step-N.toml.
+  void begin(const Config& config, int64_t changed_at = -1) const;
+
+ private:
+  std::string path_;
+  std::string checkpoint_;
+  int descriptor_ = -1;  // of the folder; its lock goes with the process
+};
 
 // Throws InputError naming the first key in which a resumed run would not be the same run: anything of
 // [model], [mup], [data.weights], train.context, train.batch_tokens, train.seed, train.dtype. Other keys may
-// change: rates, schedule, intervals, micro_tokens, recompute. Returns the names of those that did, for a
-// note to the user.
+// change: rates, schedule, intervals, micro_tokens, recompute. Returns those that did, for a note to the
+// user.
 std::vector<std::string> check_same_run(const Config& stored, const Config& wanted);
 
 }  // namespace dlcm::apps

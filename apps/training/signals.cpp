@@ -24,6 +24,9 @@ void install_stop_signals() {
   action.sa_flags = SA_RESTART;  // a write in progress is finished, not failed
   sigaction(SIGINT, &action, nullptr);
   sigaction(SIGTERM, &action, nullptr);
+  sigaction(SIGHUP, &action, nullptr);  // the terminal was closed
+  action.sa_handler = SIG_IGN;
+  sigaction(SIGPIPE, &action, nullptr);  // who reads the progress may go; the training goes on
 }
 
 bool stop_requested() {

@@ -1,4 +1,4 @@
-// SIGINT and SIGTERM: the first asks the run to save and end, the second ends it at once.
+// SIGINT, SIGTERM and SIGHUP: the first asks the run to save and end, the second ends it at once.
 #pragma once
 
 namespace dlcm::apps {
