@@ -246,6 +246,41 @@ TEST_CASE("a run killed while it writes checkpoints is the unbroken run") {
   CHECK_FALSE(holds_temporary(place.folder / "run"));  // what the killed ones left is gone
 }
 
+TEST_CASE("a run whose link to the newest checkpoint is missing or broken goes on from its newest step") {
+  const Place place;
+  CHECK(place.train("unbroken") == 0);
+  CHECK(place.train("run", {"--set", "schedule.steps=20"}) == 0);
+  fs::remove(place.folder / "run/checkpoints/latest.h5");
+  SUBCASE("missing") {}
+  SUBCASE("broken") {
+    fs::create_symlink("step-00000099.h5", place.folder / "run/checkpoints/latest.h5");
+  }
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=20"}) == 0);
+  CHECK_MESSAGE(contains(place.error(), "all 20 steps are done"), place.error());
+}
+
+TEST_CASE("a run in use is refused, and a hang-up saves it") {
+  const Place place;
+  Process first = place.start("run", {"--set", "schedule.steps=100000"});
+  REQUIRE(wait_until(first, [&] { return fs::exists(place.folder / "run/metrics.jsonl"); }));
+  Process second("train", place.command("run", {"--resume"}), place.folder / "second.txt");
+  CHECK(second.wait() == 2);
+  CHECK(contains(read_bytes(place.folder / "second.txt"), "in use"));
+  first.signal(SIGHUP);
+  CHECK(first.wait() == 0);
+  CHECK(fs::exists(place.folder / "run/checkpoints/latest.h5"));
+}
+
+TEST_CASE("other settings on resume keep the configuration of before; fewer steps than done are refused") {
+  const Place place;
+  CHECK(place.train("run", {"--set", "schedule.steps=4"}) == 0);
+  const std::string before = read_bytes(place.folder / "run/config.toml");
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=3"}) == 2);
+  CHECK(read_bytes(place.folder / "run/config.toml") == before);
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=6"}) == 0);
+  CHECK(read_bytes(place.folder / "run/config-until-step-4.toml") == before);
+}
+
 TEST_CASE("an existing run is refused without --resume and left as it is") {
   const Place place;
   CHECK(place.train("run", {"--set", "schedule.steps=4"}) == 0);
@@ -409,7 +444,7 @@ TEST_CASE("a folder that cannot be written is named") {
   const Place place;
   test::write_bytes(place.folder / "file", "precious");
   check_refused(place, place.train("file/run"), 1, "file/run");
-  check_refused(place, place.train("file"), 1, "file");
+  check_refused(place, place.train("file"), 2, "file");
   CHECK(read_bytes(place.folder / "file") == "precious");
   if (geteuid() == 0) {
     MESSAGE("root may write anywhere: read-only folders are not tried");
