@@ -52,7 +52,8 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
       ->type_name("SHARD.h5|DIR")
       ->required();
   const CLI::Option* most =
-      app.add_option("--max-tokens", line.max_tokens, "Tokens to read, at most; default: all");
+      app.add_option("--max-tokens", line.max_tokens,
+                     "Tokens to read, at most (but at least one to predict of each domain); default: all");
   app.add_option("--dump", line.dump, "Write what was predicted, token by token, to this HDF5 file")
       ->type_name("FILE.h5");
   app.add_flag("--logits", line.logits, "Write all logits too, 4 bytes a token and word of the vocabulary");

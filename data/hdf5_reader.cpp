@@ -46,7 +46,7 @@ struct Hdf5Reader::State {
   std::string first_damaged_dataset(const Hdf5Reader& reader);
 
   Hdf5Site site;
-  bool sealed = false;
+  std::optional<uint32_t> sealed_crc;  // nothing: not sealed
   Hdf5Handle file;
   std::map<std::string, Hdf5Handle> opened;  // declared last: closed before the file
 };
@@ -77,7 +77,7 @@ std::string Hdf5Reader::State::first_damaged_dataset(const Hdf5Reader& reader) {
 Hdf5Reader::Hdf5Reader(const std::string& path) : state_(std::make_unique<State>(path)) {
   silence_hdf5();
   const SealCheck seal = check_seal(path);
-  state_->sealed = seal.sealed;
+  if (seal.sealed) state_->sealed_crc = seal.crc;
   if (!seal.damage.empty()) {
     const bool readable = seal.damage.find("checksum") != std::string::npos;
     const std::string place = readable ? state_->first_damaged_dataset(*this) : "";
@@ -97,7 +97,11 @@ const std::string& Hdf5Reader::path() const {
 }
 
 bool Hdf5Reader::sealed() const {
-  return state_->sealed;
+  return state_->sealed_crc.has_value();
+}
+
+std::optional<uint32_t> Hdf5Reader::sealed_crc() const {
+  return state_->sealed_crc;
 }
 
 std::vector<std::string> Hdf5Reader::attribute_names() const {

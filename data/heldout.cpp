@@ -45,8 +45,22 @@ HeldoutReader::HeldoutReader(const HeldoutOptions& options) : options_(options) 
   }
   DLCM_CHECK_INPUT(total > 0, "'", options.source, "' holds no documents");
   if (options.max_tokens < 0 || options.max_tokens >= total) return;
-  for (Part& part : parts_)
-    part.tokens = static_cast<int64_t>(Int128{part.tokens} * options.max_tokens / total);
+  for (Part& part : parts_) {
+    const auto share = static_cast<int64_t>(Int128{part.tokens} * options.max_tokens / total);
+    part.tokens = options.max_tokens == 0 ? 0 : std::max(share, least_tokens(part));
+  }
+}
+
+// A document's first token has the second as its target, so the first document of at least two tokens gives
+// one with its first token; those before it give none.
+int64_t HeldoutReader::least_tokens(const Part& part) const {
+  int64_t before = 0;
+  for (size_t shard = part.first; shard < part.last; ++shard) {
+    for (int64_t document = 0; document < shards_[shard].documents(); ++document, ++before) {
+      if (shards_[shard].document_tokens(document) > 1) return std::max<int64_t>(2, before + 1);
+    }
+  }
+  return std::min<int64_t>(2, part.tokens);
 }
 
 int64_t HeldoutReader::tokens() const {

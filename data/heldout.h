@@ -15,7 +15,7 @@ struct HeldoutOptions {
   std::string source;           // SHARD.h5, or DIR with heldout-*.h5 or NAME/heldout-*.h5
   int64_t context = 1024;       // tokens: longer documents are cut
   int64_t batch_tokens = 4096;  // at most, in one batch; at least `context`
-  int64_t max_tokens = -1;      // in all; -1: everything
+  int64_t max_tokens = -1;      // about that many in all, see below; -1: everything
 };
 
 struct HeldoutBatch {
@@ -28,7 +28,8 @@ struct HeldoutBatch {
 class HeldoutReader {
  public:
   // Throws InputError where there is nothing to read. With max_tokens each domain gives a part in proportion
-  // to its tokens, its first documents.
+  // to its tokens, its first documents: rounded down, but at least 2 tokens and as far as its first target,
+  // where it has them, so that a small max_tokens is exceeded rather than leave a domain out. 0: nothing.
   explicit HeldoutReader(const HeldoutOptions& options);
 
   int64_t vocab_size() const { return shards_[0].header().vocab_size; }
@@ -44,6 +45,7 @@ class HeldoutReader {
     int64_t tokens = 0;
   };
 
+  int64_t least_tokens(const Part& part) const;
   bool has_more();
   int64_t next_piece_size() const;
   Piece take_piece(int64_t& bytes);

@@ -10,7 +10,7 @@
 namespace dlcm::data {
 namespace {
 
-constexpr int64_t kCursorVersion = 1;
+constexpr int64_t kCursorVersion = 2;  // 1: a fingerprint without the shards' content
 constexpr size_t kCursorHead =
     6;  // version, fingerprint, seed, pieces, domain and offset of the current document
 __extension__ using Int128 = __int128;
@@ -58,6 +58,7 @@ Loader::Loader(const LoaderOptions& options) : options_(options) {
   require_weights(options.weights, sources, options.folder);
   for (const ShardDomain& source : sources) open_domain(source);
   set_shares(options.weights);
+  fingerprint_ = find_fingerprint();
 }
 
 void Loader::open_domain(const ShardDomain& source) {
@@ -71,6 +72,7 @@ void Loader::open_domain(const ShardDomain& source) {
     require_same_vocabulary(domains_.empty() ? domain.shards[0] : domains_[0].shards[0], shard);
     domain.first_document.push_back(domain.documents() + shard.documents());
     domain.tokens += shard.tokens();
+    domain.checksums.push_back(shard.checksum());
   }
   DLCM_CHECK_INPUT(domain.documents() > 0, "'", source.paths[0], "' and its neighbours hold no documents");
   domains_.push_back(std::move(domain));
@@ -122,12 +124,13 @@ std::vector<int64_t> Loader::tokens_drawn() const {
   return drawn;
 }
 
-// Tells data of other names or sizes apart.
-int64_t Loader::fingerprint() const {
+// Tells data of other names, sizes or content apart.
+int64_t Loader::find_fingerprint() const {
   std::string text = concat(vocab_size(), " ", tokenizer());
   for (const Domain& domain : domains_) {
     text += concat("\n", domain.name, " ", domain.tokens);
     for (const int64_t first : domain.first_document) text += concat(" ", first);
+    for (const uint32_t checksum : domain.checksums) text += concat(" ", checksum);
   }
   return static_cast<int64_t>(hash_name(text) >> 1);
 }
@@ -194,7 +197,7 @@ std::vector<Piece> Loader::next_step() {
 }
 
 std::vector<int64_t> Loader::cursor() const {
-  std::vector<int64_t> cursor = {kCursorVersion, fingerprint(),   options_.seed,
+  std::vector<int64_t> cursor = {kCursorVersion, fingerprint_,    options_.seed,
                                  pieces_,        current_domain_, current_domain_ < 0 ? 0 : current_offset_};
   for (const Domain& domain : domains_) {
     cursor.push_back(domain.documents_drawn);
@@ -206,7 +209,7 @@ std::vector<int64_t> Loader::cursor() const {
 void Loader::seek(const std::vector<int64_t>& cursor) {
   DLCM_CHECK_INPUT(cursor.size() >= kCursorHead && cursor[0] == kCursorVersion,
                    "the checkpoint's position in the data is not one that this program writes");
-  DLCM_CHECK_INPUT(cursor[1] == fingerprint() && cursor.size() == kCursorHead + 2 * domains_.size(),
+  DLCM_CHECK_INPUT(cursor[1] == fingerprint_ && cursor.size() == kCursorHead + 2 * domains_.size(),
                    "the checkpoint's position is of other data than '", options_.folder,
                    "': resume with the shards that the run began with");
   DLCM_CHECK_INPUT(cursor[2] == options_.seed, "the checkpoint's position is of seed ", cursor[2],

@@ -44,7 +44,7 @@ class Loader {
   std::vector<Piece> next_step();
 
   // The position between two steps, for a checkpoint: a few integers. seek() returns to it; it throws
-  // InputError where the cursor is of other data or another seed.
+  // InputError where the cursor is of other data (names, sizes or content of the shards) or another seed.
   std::vector<int64_t> cursor() const;
   void seek(const std::vector<int64_t>& cursor);
 
@@ -53,6 +53,7 @@ class Loader {
     std::string name;
     std::vector<ShardReader> shards;
     std::vector<int64_t> first_document;  // [shards + 1], of each shard
+    std::vector<uint32_t> checksums;      // [shards], of their content
     uint64_t order_seed = 0;
     int64_t tokens = 0;
     int64_t share = 0;            // of all domains' sum
@@ -68,7 +69,7 @@ class Loader {
 
   void open_domain(const ShardDomain& source);
   void set_shares(const std::map<std::string, double>& weights);
-  int64_t fingerprint() const;
+  int64_t find_fingerprint() const;
   Place place(const Domain& domain, int64_t drawn) const;
   size_t furthest_behind() const;
   void begin_document();
@@ -76,6 +77,7 @@ class Loader {
   LoaderOptions options_;
   std::vector<Domain> domains_;
   int64_t share_sum_ = 0;
+  int64_t fingerprint_ = 0;      // of the data: names, sizes and content
   int64_t pieces_ = 0;           // given so far
   int64_t current_domain_ = -1;  // of the document that is under way; -1: none
   int64_t current_offset_ = 0;   // tokens of it given so far

@@ -76,8 +76,9 @@ Content read_content(int descriptor, const std::string& path) {
   return content;
 }
 
-// What is wrong with a file that begins as sealed files do; empty where nothing is.
-std::string find_damage(int descriptor, const std::string& path, int64_t file_bytes) {
+// What is wrong with a file that begins as sealed files do; empty where nothing is. `sealed_crc`: what the
+// seal says, where it is valid.
+std::string find_damage(int descriptor, const std::string& path, int64_t file_bytes, uint32_t& sealed_crc) {
   SealText found{};
   if (read_at(descriptor, path, found.data(), found.size(), 0) < found.size()) {
     return concat("truncated: ", file_bytes, " bytes");
@@ -90,6 +91,7 @@ std::string find_damage(int descriptor, const std::string& path, int64_t file_by
   if (fields != 2 || seal_text(crc, length) != found) {
     return "damaged: its first 512 bytes are not a valid seal";
   }
+  sealed_crc = crc;
   const int64_t content_bytes = file_bytes - kSealBytes;
   if (content_bytes < length) {
     return concat("truncated: ", file_bytes, " of ", length + kSealBytes, " bytes");
@@ -117,9 +119,11 @@ void write_seal(int descriptor, const std::string& path) {
 }
 
 SealCheck check_seal(const std::string& path) {
-  const int opened = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // O_NONBLOCK: a named pipe without a writer would be waited for. Regular files do not heed it.
+  const int opened = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (opened < 0) {
     const int reason = errno;
+    DLCM_CHECK_INPUT(reason != ENXIO, "'", path, "' is not a regular file");  // a socket
     const std::string message = concat("cannot read '", path, "': ", std::strerror(reason));
     if (reason == ENOENT || reason == ENOTDIR) throw InputError(message);
     throw Error(message);
@@ -135,7 +139,9 @@ SealCheck check_seal(const std::string& path) {
   if (start == kHdf5Signature) return {};
   DLCM_CHECK_INPUT(std::memcmp(start.data(), kSealStart, start.size()) == 0, "'", path,
                    "' is not an HDF5 file (", status.st_size, " bytes, no signature)");
-  return {true, find_damage(opened, path, status.st_size)};
+  SealCheck check{true, 0, {}};
+  check.damage = find_damage(opened, path, status.st_size, check.crc);
+  return check;
 }
 
 }  // namespace dlcm::data

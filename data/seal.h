@@ -18,10 +18,11 @@ void write_seal(int descriptor, const std::string& path);
 
 struct SealCheck {
   bool sealed = false;  // false: a plain HDF5 file of somebody else, nothing was checked
+  uint32_t crc = 0;     // of the content, as the seal has it; 0 where there is no valid seal
   std::string damage;   // empty where the file is whole
 };
-// Reads the whole file. Throws InputError where there is no such file, it is a folder, empty or not HDF5, and
-// Error where it may not be read.
+// Reads the whole file. Throws InputError where there is no such file, it is not a regular file, empty or not
+// HDF5, and Error where it may not be read. Never waits for a writer, as opening a named pipe would.
 SealCheck check_seal(const std::string& path);
 
 }  // namespace dlcm::data

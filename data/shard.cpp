@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <optional>
+
+#include <zlib.h>
 
 #include "tensor/check.h"
 
@@ -150,6 +153,22 @@ void ShardReader::verify() const {
   for (int64_t first = 0; first < tokens(); first += kTokenChunk) {
     read_tokens(first, std::min(kTokenChunk, tokens() - first), buffer.data());
   }
+}
+
+uint32_t ShardReader::checksum() const {
+  if (const std::optional<uint32_t> sealed = file_.sealed_crc()) return *sealed;
+  uLong crc = crc32(0, nullptr, 0);
+  const auto add = [&](const void* values, size_t bytes) {
+    crc = crc32_z(crc, static_cast<const unsigned char*>(values), bytes);
+  };
+  add(offsets_.data(), offsets_.size() * sizeof(uint64_t));
+  std::vector<int32_t> buffer(static_cast<size_t>(kTokenChunk));
+  for (int64_t first = 0; first < tokens(); first += kTokenChunk) {
+    const int64_t count = std::min(kTokenChunk, tokens() - first);
+    read_tokens(first, count, buffer.data());
+    add(buffer.data(), static_cast<size_t>(count) * sizeof(int32_t));
+  }
+  return static_cast<uint32_t>(crc);
 }
 
 std::vector<std::string> shard_paths(const std::string& folder, const std::string& kind) {

@@ -86,6 +86,29 @@ void tokenize_domain(const TokenizeOptions& options, const TokenizeDomain& domai
                    " documents and left none to train on: give more documents or a smaller --heldout");
 }
 
+// A folder holds shards itself or in its domains, never both: train would refuse it. --overwrite replaces
+// shards of the same layout alone, so those of the other one must go first.
+void require_same_layout(const TokenizeOptions& options) {
+  std::error_code error;
+  if (!std::filesystem::is_directory(options.output, error)) return;
+  const bool plain = options.domains[0].name.empty();
+  for (const char* kind : {"train", "heldout"}) {
+    std::vector<std::string> other;
+    if (plain) {
+      for (const auto& entry : std::filesystem::directory_iterator(options.output)) {
+        if (!other.empty()) break;
+        if (entry.is_directory()) other = data::shard_paths(entry.path().string(), kind);
+      }
+    } else {
+      other = data::shard_paths(options.output, kind);
+    }
+    DLCM_CHECK_INPUT(other.empty(), "'", options.output, "' holds shards ",
+                     plain ? "of a domain" : "without domains", " already ('", other[0], "'), and ",
+                     plain ? "others" : "domains",
+                     " cannot lie beside them: remove them, or choose another --output");
+  }
+}
+
 }  // namespace
 
 TokenizeCounts tokenize_documents(const TokenizeOptions& options, const data::Tokenizer& tokenizer,
@@ -94,6 +117,7 @@ TokenizeCounts tokenize_documents(const TokenizeOptions& options, const data::To
   for (const TokenizeDomain& domain : options.domains) {
     for (const std::string& input : domain.inputs) data::input_files(input);
   }
+  require_same_layout(options);
   std::vector<std::unique_ptr<ShardSet>> sets;
   for (const TokenizeDomain& domain : options.domains) {
     const data::ShardHeader header{tokenizer.vocab_size(), tokenizer.identity(), source_text(domain.inputs)};

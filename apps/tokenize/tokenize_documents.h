@@ -36,7 +36,8 @@ struct TokenizeCounts {
 };
 
 // Calls `progress` now and then. Shards get their names only when all input has been read: a failure leaves
-// the folder as it was. Throws InputError where there is nothing to train on.
+// the folder as it was. Throws InputError where there is nothing to train on, and where the
+// folder holds shards of the other layout (with domains, or without), even to be overwritten.
 TokenizeCounts tokenize_documents(const TokenizeOptions& options, const data::Tokenizer& tokenizer,
                                   const std::function<void(const TokenizeCounts&)>& progress);
 

@@ -272,6 +272,72 @@ TEST_CASE("loader: what cannot be trained on is said") {
   CHECK(contains(message(options(folder.path())), "both itself and in the domain"));
 }
 
+TEST_CASE("loader: a position is refused in shards of the same names and sizes but other content") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "train-00000.h5";
+  const auto write = [&](const std::vector<int32_t>& lengths, int32_t last, bool sealed) {
+    std::vector<uint16_t> tokens = {1, 2, 3, 4, 5, static_cast<uint16_t>(last)};
+    std::vector<uint64_t> offsets = {0}, bytes;
+    for (const int32_t length : lengths) {
+      offsets.push_back(offsets.back() + static_cast<uint64_t>(length));
+      bytes.push_back(9);
+    }
+    Hdf5Writer writer(path);
+    writer.attribute("format", std::string(kShardFormat));
+    writer.attribute("version", int64_t{1});
+    writer.attribute("vocab_size", int64_t{300});
+    writer.attribute("tokenizer", std::string("numbers"));
+    writer.dataset("/tokens", {6}, tokens.data());
+    writer.dataset("/doc_offsets", {static_cast<int64_t>(offsets.size())}, offsets.data());
+    writer.dataset("/doc_bytes", {static_cast<int64_t>(bytes.size())}, bytes.data());
+    writer.finish();
+    writer.publish();
+    // Without the block that HDF5 does not read it is a plain file, as anybody's.
+    if (!sealed) write_bytes(path, read_bytes(path).substr(512));
+    CHECK(Hdf5Reader(path).sealed() == sealed);
+  };
+  for (const bool sealed : {true, false}) {
+    write({2, 4}, 6, sealed);
+    const std::vector<int64_t> cursor = Loader(options(folder.path())).cursor();
+    write({2, 4}, 6, sealed);
+    CHECK_NOTHROW(Loader(options(folder.path())).seek(cursor));
+    const auto refusal = [&] {
+      return message_of<InputError>([&] { Loader(options(folder.path())).seek(cursor); });
+    };
+    write({2, 4}, 7, sealed);
+    CHECK(contains(refusal(), "other data"));
+    write({4, 2}, 6, sealed);
+    CHECK(contains(refusal(), "other data"));
+  }
+}
+
+TEST_CASE("held-out reader: however few tokens are asked for, every domain gives a target") {
+  const TemporaryFolder folder;
+  Corpus corpus;
+  corpus.write(folder / "a", "heldout", 0, {50, 40});
+  corpus.write(folder / "b", "heldout", 0, {1, 1});  // the first targets are in the next shard
+  corpus.write(folder / "b", "heldout", 1, {1, 9});
+  corpus.write(folder / "c", "heldout", 0, {1});  // none at all
+  const auto read = [&](const std::string& source, int64_t max_tokens) {
+    HeldoutReader reader({source, 8, 16, max_tokens});
+    int64_t tokens = 0, targets = 0;
+    while (const auto next = reader.next()) {
+      tokens += next->batch.token_count();
+      for (const int32_t target : next->batch.targets.to_vector<int32_t>()) targets += target >= 0;
+    }
+    CHECK(tokens == reader.tokens());
+    return std::pair(tokens, targets);
+  };
+  using Counts = std::pair<int64_t, int64_t>;
+  for (const int64_t max_tokens : {1, 2, 3}) {
+    CHECK(read(folder.path(), max_tokens) == Counts(2 + 4 + 1, 2 + 1));
+    CHECK(read(folder / "b", 1) == Counts(4, 1));
+  }
+  CHECK(read(folder.path(), 60) == Counts(52 + 6 + 1, 49 + 2 + 3));
+  CHECK(read(folder.path(), 0) == Counts(0, 0));
+  CHECK(read(folder / "c", 1) == Counts(1, 0));
+}
+
 TEST_CASE("held-out reader: all documents in order, bytes pro rata") {
   const TemporaryFolder folder;
   Corpus corpus;

@@ -1,6 +1,7 @@
 #include "data/shard.h"
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include "tensor/random.h"
 #include "tests/data/temporary_folder.h"
@@ -180,6 +181,10 @@ TEST_CASE("shard: truncated, empty, foreign and missing files") {
   write_bytes(path, "PK\x03\x04 some other file");
   CHECK(contains(message(), "not an HDF5 file"));
   CHECK(contains(message_of<InputError>([&] { const ShardReader reader(folder.path()); }), "is a folder"));
+  std::filesystem::remove(path);
+  REQUIRE(mkfifo(path.c_str(), 0600) == 0);  // nobody writes to it: waiting would never end
+  CHECK(contains(message(), "is not a regular file"));
+  std::filesystem::remove(path);
   write_bytes(path, whole.substr(512));
   CHECK(ShardReader(path).documents() == 1);  // a plain HDF5 file
 }

@@ -123,6 +123,35 @@ TEST_CASE("tokenize: existing shards are replaced only when asked, and only when
   CHECK(std::distance(fs::directory_iterator(options.output), {}) == 1);  // old and temporary files are gone
 }
 
+TEST_CASE("tokenize: shards of the other layout are refused, even to be overwritten") {
+  const TemporaryFolder folder;
+  write_bytes(folder / "a.txt", "x");
+  write_bytes(folder / "b.txt", "new");
+  TokenizeOptions plain, domain;
+  plain.output = domain.output = folder / "out";
+  plain.domains = {{"", {folder / "a.txt"}}};
+  domain.domains = {{"q", {folder / "b.txt"}}};
+  plain.overwrite = domain.overwrite = true;
+  run(plain);
+  std::string refusal = message(domain);
+  CHECK(contains(refusal, "out/train-00000.h5'"));
+  CHECK(contains(refusal, "remove them, or choose another --output"));
+  CHECK(!fs::exists(folder / "out/q"));
+  CHECK(texts(folder / "out", "train") == std::vector<std::string>{"x"});  // as it was
+  fs::rename(folder / "out/train-00000.h5", folder / "out/heldout-00000.h5");
+  CHECK(contains(message(domain), "out/heldout-00000.h5'"));
+
+  fs::remove_all(folder / "out");
+  run(domain);
+  refusal = message(plain);
+  CHECK(contains(refusal, "out/q/train-00000.h5'"));
+  CHECK(contains(refusal, "remove them, or choose another --output"));
+  CHECK(data::shard_paths(folder / "out", "train").empty());
+  domain.domains.push_back({"r", {folder / "a.txt"}});  // further domains may join
+  run(domain);
+  CHECK(data::shard_domains(folder / "out", "train").size() == 2);
+}
+
 TEST_CASE("tokenize: nothing to train on is said") {
   const TemporaryFolder folder;
   write_bytes(folder / "empty.txt", "");
