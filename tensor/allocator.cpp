@@ -46,7 +46,7 @@ std::shared_ptr<void> Allocator::allocate(size_t bytes) {
       block = system_allocate(size);
     }
     DLCM_CHECK(block != nullptr, "out of memory on ", device_, ": ", bytes, " bytes asked for, ",
-               statistics_.allocated_bytes, " in use; a smaller train.micro_tokens needs less");
+               statistics_.allocated_bytes, " in use");
     statistics_.reserved_bytes += static_cast<int64_t>(size);
     ++statistics_.system_calls;
   }
