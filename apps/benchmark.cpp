@@ -44,8 +44,8 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
                  "Configuration (TOML); - reads standard input; default: every key's default")
       ->type_name("FILE");
   app.add_option("--dtype", line.dtype, "Of computation: f32")->type_name("f32|bf16")->capture_default_str();
-  const CLI::Option* seconds = app.add_option(
-      "--seconds", line.seconds,
+  const CLI::Option* seconds = add_number(
+      app, "--seconds", line.seconds,
       "Measure at least so long: the steps altogether (default 5), else each row of a table (default 0.2)");
   app.add_flag("--json", line.json, "Print one JSON object");
   if (const auto end = parse_command_line(app, kExamples, argc, argv)) return end;

@@ -12,6 +12,7 @@
 
 #include "apps/common/command_line.h"
 #include "apps/common/loaded_model.h"
+#include "apps/common/output_file.h"
 #include "apps/common/program.h"
 #include "apps/evaluation/dump.h"
 
@@ -52,8 +53,8 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
       ->type_name("SHARD.h5|DIR")
       ->required();
   const CLI::Option* most =
-      app.add_option("--max-tokens", line.max_tokens,
-                     "Tokens to read, at most (but at least one to predict of each domain); default: all");
+      add_whole_number(app, "--max-tokens", line.max_tokens,
+                       "Tokens to read, at most (but at least one to predict of each domain); default: all");
   app.add_option("--dump", line.dump, "Write what was predicted, token by token, to this HDF5 file")
       ->type_name("FILE.h5");
   app.add_flag("--logits", line.logits, "Write all logits too, 4 bytes a token and word of the vocabulary");
@@ -64,8 +65,8 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   return std::nullopt;
 }
 
-// A slip of the hand must not cost the user his data.
-void require_not_an_input(const std::string& dump, const std::string& checkpoint, const std::string& source) {
+// The files that are read.
+std::vector<std::string> inputs_of(const std::string& checkpoint, const std::string& source) {
   std::vector<std::string> inputs = {checkpoint};
   if (std::filesystem::is_directory(source)) {
     for (const data::ShardDomain& domain : data::shard_domains(source, "heldout")) {
@@ -74,11 +75,7 @@ void require_not_an_input(const std::string& dump, const std::string& checkpoint
   } else {
     inputs.push_back(source);
   }
-  for (const std::string& input : inputs) {
-    std::error_code error;
-    DLCM_CHECK_INPUT(!std::filesystem::equivalent(dump, input, error), "--dump '", dump,
-                     "' is a file that is being read; give another name");
-  }
+  return inputs;
 }
 
 // On a terminal, how much has been read.
@@ -121,7 +118,8 @@ nlohmann::ordered_json to_json(const EvaluationResult& result) {
 EvaluationResult run(const LoadedModel& loaded, data::HeldoutReader& reader, const CommandLine& line) {
   std::optional<EvaluationDump> dump;
   if (!line.dump.empty()) {
-    require_not_an_input(line.dump, loaded.path, line.data);
+    require_replaceable("--dump", line.dump, inputs_of(loaded.path, line.data),
+                        {"a dump of evaluate", is_evaluation_dump});
     dump.emplace(line.dump, *loaded.model, line.logits ? DumpLogits::yes : DumpLogits::no,
                  DumpSources{loaded.path, line.data});
   }

@@ -46,19 +46,20 @@ CLI::Option* add_texts(CLI::App& app, const std::string& name, std::vector<std::
 
 void add_sampling_options(CLI::App& app, GenerationOptions& options) {
   SamplerConfig& sampler = options.sampler;
-  app.add_option("--max-tokens", options.max_tokens, "Tokens to make, at most, for each prompt")
+  add_whole_number(app, "--max-tokens", options.max_tokens, "Tokens to make, at most, for each prompt")
       ->capture_default_str();
-  app.add_option("--temperature", sampler.temperature,
-                 "Divides the logits; 0: always the most likely token; 1: the model's own distribution")
+  add_number(app, "--temperature", sampler.temperature,
+             "Divides the logits; 0: always the most likely token; 1: the model's own distribution")
       ->capture_default_str();
-  app.add_option("--top-k", sampler.top_k, "Only the K most likely tokens; 0: all")->capture_default_str();
-  app.add_option("--top-p", sampler.top_p,
-                 "Only the most likely tokens that have the share P together; 1: all")
+  add_whole_number(app, "--top-k", sampler.top_k, "Only the K most likely tokens; 0: all")
       ->capture_default_str();
-  app.add_option("--min-p", sampler.min_p,
-                 "Only tokens at least P times as likely as the most likely; 0: all")
+  add_number(app, "--top-p", sampler.top_p,
+             "Only the most likely tokens that have the share P together; 1: all")
       ->capture_default_str();
-  app.add_option("--seed", sampler.seed, "Of the random numbers")->capture_default_str();
+  add_number(app, "--min-p", sampler.min_p,
+             "Only tokens at least P times as likely as the most likely; 0: all")
+      ->capture_default_str();
+  add_whole_number(app, "--seed", sampler.seed, "Of the random numbers")->capture_default_str();
 }
 
 // Nothing where the program is to end with `code`.

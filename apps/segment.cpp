@@ -7,6 +7,7 @@
 #include "apps/common/command_line.h"
 #include "apps/common/concept_text.h"
 #include "apps/common/loaded_model.h"
+#include "apps/common/output_file.h"
 #include "apps/common/program.h"
 #include "apps/segmenting/concepts.h"
 #include "apps/segmenting/page.h"
@@ -47,9 +48,13 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
 }
 
 // The name of an existing file stands for its content.
-std::string read_text(const std::string& text_or_file) {
+bool is_file(const std::string& text_or_file) {
   std::error_code error;  // a text may be no possible name
-  const bool is_name = text_or_file == "-" || std::filesystem::exists(text_or_file, error);
+  return std::filesystem::exists(text_or_file, error);
+}
+
+std::string read_text(const std::string& text_or_file) {
+  const bool is_name = text_or_file == "-" || is_file(text_or_file);
   std::string text = is_name ? read_file_or_input(text_or_file) : text_or_file;
   require_utf8(text, is_name ? "'" + text_or_file + "'" : "the text");
   return text;
@@ -96,6 +101,11 @@ int segment_program(int argc, char** argv) {
   CommandLine line;
   if (const auto end = read_command_line(argc, argv, line)) return *end;
   const LoadedModel loaded = load_model(line.checkpoint);
+  if (!line.html.empty()) {
+    std::vector<std::string> inputs = {loaded.path};
+    if (is_file(line.text)) inputs.push_back(line.text);
+    require_replaceable("--html", line.html, inputs, {"a page of HTML", is_page});
+  }
   const std::string text = read_text(line.text);
   const std::vector<ConceptSpan> concepts =
       concepts_of(*loaded.model, *loaded.tokenizer, text, loaded.config.train.context);

@@ -61,7 +61,11 @@ nn::Variable BoundaryPredictor::probability(const nn::Variable& h, const Tensor&
   return nn::Variable(Tensor::from(p).to(h.dtype()));
 }
 
-bool BoundaryPredictor::decide_one(float p) const {
+bool BoundaryPredictor::decide_one(float p, int64_t token) const {
+  // Every comparison with NaN is false: without this the text would silently be one concept.
+  DLCM_CHECK(
+      std::isfinite(p), "boundary probability of token ", token,
+      " is not finite; the parameters are damaged or training has diverged: use an earlier checkpoint");
   // The rule of section 8.1 of the paper is strict.
   return predictor() == Predictor::cosine ? p > static_cast<float>(config_.boundary.tau) : p >= 0.5f;
 }
@@ -75,7 +79,7 @@ Tensor BoundaryPredictor::decide(const Tensor& p, const Tensor& cu_seqlens, cons
     for (int32_t t = offsets[document]; t < offsets[document + 1]; ++t) {
       const auto position = static_cast<uint64_t>(t - offsets[document]);
       const float probability = p32.data<float>()[t];
-      bool begins = decide_one(probability);
+      bool begins = decide_one(probability, t);
       if (sampled) {
         const auto sample = static_cast<uint64_t>(draw.samples.data<int64_t>()[document]);
         begins = random_uniform(draw.seed, RandomStream::boundaries, sample, position) <

@@ -179,7 +179,8 @@ void Dlcm::decide_step(const Tensor& h, const std::vector<DlcmState*>& states, S
     const bool first = state.length == 0;
     output.probability.push_back(first ? 1.0f
                                        : boundary_.probability_of(state.memory.data(), own, state.length));
-    output.boundary.push_back(first || boundary_.decide_one(output.probability.back()) ? 1 : 0);
+    const bool begins = boundary_.decide_one(output.probability.back(), state.length);
+    output.boundary.push_back(first || begins ? 1 : 0);
     if (memory.defined()) {
       state.memory = memory.slice(static_cast<int64_t>(b), static_cast<int64_t>(b) + 1).to_vector<float>();
     }

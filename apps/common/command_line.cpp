@@ -3,12 +3,15 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
+#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <limits>
 
 #include <unistd.h>
 
@@ -52,7 +55,44 @@ std::string read_all(std::istream& in, const std::string& name) {
   return text;
 }
 
+// CLI11 by itself takes 010 for 8 and the largest number there is for any that is larger. The text is
+// replaced by one that it cannot misunderstand. Returns what is wrong, or nothing.
+std::string check_whole_number(std::string& text) {
+  int64_t value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (stop != end || error == std::errc::invalid_argument) {
+    return concat("'", text, "': expected a whole number in decimal digits");
+  }
+  if (error == std::errc::result_out_of_range) {
+    return concat("'", text, "': expected a whole number from ", std::numeric_limits<int64_t>::min(), " to ",
+                  std::numeric_limits<int64_t>::max());
+  }
+  text = std::to_string(value);
+  return {};
+}
+
+std::string check_number(std::string& text) {
+  double value = 0;
+  const char* end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (stop != end || error != std::errc() || !std::isfinite(value)) {
+    return concat("'", text, "': expected a finite number in decimal digits, such as 0.5 or 1e-3");
+  }
+  return {};
+}
+
 }  // namespace
+
+CLI::Option* add_whole_number(CLI::App& app, const std::string& name, int64_t& value,
+                              const std::string& description) {
+  return app.add_option(name, value, description)->transform(CLI::Validator(check_whole_number, ""));
+}
+
+CLI::Option* add_number(CLI::App& app, const std::string& name, double& value,
+                        const std::string& description) {
+  return app.add_option(name, value, description)->transform(CLI::Validator(check_number, ""));
+}
 
 std::optional<int> parse_command_line(CLI::App& app, const std::string& examples, int argc,
                                       const char* const* argv) {

@@ -1,12 +1,14 @@
 // What the programs' command lines have in common.
 #pragma once
 
+#include <cstdint>
 #include <optional>
 #include <string>
 
 namespace CLI {
 class App;
-}
+class Option;
+}  // namespace CLI
 
 namespace dlcm::apps {
 
@@ -15,6 +17,14 @@ namespace dlcm::apps {
 // where it is to go on. Throws InputError of one line where the command line is wrong.
 std::optional<int> parse_command_line(CLI::App& app, const std::string& examples, int argc,
                                       const char* const* argv);
+
+// Options of one number. Read strictly: decimal digits, so that 010 is 10; what is no number to its last
+// character, or one that `value` cannot hold, is an InputError of parse_command_line() that says what was
+// typed.
+CLI::Option* add_whole_number(CLI::App& app, const std::string& name, int64_t& value,
+                              const std::string& description);
+CLI::Option* add_number(CLI::App& app, const std::string& name, double& value,
+                        const std::string& description);
 
 // Everything in the file, or on standard input for "-". Throws InputError where there is no such file or it
 // is a folder, Error where reading fails.

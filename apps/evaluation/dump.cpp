@@ -7,13 +7,24 @@ namespace dlcm::apps {
 namespace {
 
 constexpr int64_t kChunk = 65536;  // elements
+constexpr char kFormat[] = "dlcm-evaluation";
 
 }  // namespace
+
+bool is_evaluation_dump(const std::string& path) {
+  try {
+    const data::Hdf5Reader file(path);
+    return file.has_attribute("format") && file.is_text_attribute("format") &&
+           file.text_attribute("format") == kFormat;
+  } catch (const Error&) {
+    return false;  // no HDF5 file, or a damaged one
+  }
+}
 
 EvaluationDump::EvaluationDump(const std::string& path, const LanguageModel& model, DumpLogits logits,
                                const DumpSources& sources)
     : model_(model), logits_(logits), has_boundaries_(model.config().kind == ModelKind::dlcm), writer_(path) {
-  writer_.attribute("format", std::string("dlcm-evaluation"));
+  writer_.attribute("format", std::string(kFormat));
   writer_.attribute("version", int64_t{1});
   writer_.attribute("checkpoint", sources.checkpoint);
   writer_.attribute("data", sources.data);

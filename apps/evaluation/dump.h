@@ -23,6 +23,9 @@ struct DumpSources {
   std::string data;
 };
 
+// Whether the existing file is a dump, of any version.
+bool is_evaluation_dump(const std::string& path);
+
 // Streams batches to a file that appears whole, with close(), or not at all.
 class EvaluationDump {
  public:

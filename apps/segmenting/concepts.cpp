@@ -1,6 +1,7 @@
 #include "apps/segmenting/concepts.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "autograd/tape.h"
 
@@ -23,18 +24,22 @@ void keep_characters_whole(std::vector<ConceptSpan>& concepts) {
   }
 }
 
-// The concepts of one piece of the document; `skipped` leading tokens are not of the text.
+// The concepts of one piece of the document; `skipped` leading tokens are not of the text. The model sees no
+// further back than the context, so that it always begins a concept with a piece's first token and has no
+// say in it: a cut is no boundary, and what follows it is shown with the concept before it.
 void append_piece(const LanguageModel& model, const data::Tokenizer& tokenizer,
                   std::span<const int32_t> tokens, size_t skipped, std::vector<ConceptSpan>& concepts) {
   const ForwardOutput output = model.forward(single_document(tokens), {});
   const auto* p = output.probability.data<float>();
   const auto* boundary = output.segmentation.boundary.data<uint8_t>();
   for (size_t t = skipped; t < tokens.size(); ++t) {
+    const bool is_cut = t == 0;
     // A concept that the begin token opened shows with the first token of the text.
-    if (t == skipped || boundary[t] != 0) concepts.emplace_back();
+    if (concepts.empty() || (boundary[t] != 0 && !is_cut)) concepts.emplace_back();
     ConceptSpan& span = concepts.back();
     span.text += tokenizer.decode(tokens[t]);
-    span.probability.push_back(p[t]);
+    const bool has_probability = !is_cut || span.tokens == 0;
+    span.probability.push_back(has_probability ? p[t] : std::numeric_limits<float>::quiet_NaN());
     ++span.tokens;
   }
 }

@@ -14,12 +14,14 @@ struct ConceptSpan {
   std::string text;    // the concepts' texts joined are the whole text: a character that several concepts
                        // share is in the first of them
   int64_t tokens = 0;  // the begin token not counted
-  std::vector<float>
-      probability;  // p of each token; the first made the concept begin, but for the text's first token
+  // p of each token; the first made the concept begin, but for the text's first token. NaN where the text was
+  // cut for the model's context, which tells nothing of a boundary there; never for the first.
+  std::vector<float> probability;
 };
 
 // Boundaries are thresholded. The text is a document's beginning; where it is longer than `context` tokens it
-// is cut, as in training, and a cut begins a concept. `text` is UTF-8. Throws InputError where the model is a
+// is cut, as in training: the model sees no further back than the cut, which is not shown as a boundary.
+// `text` is UTF-8. Throws InputError where the model is a
 // transformer, which has no concepts.
 std::vector<ConceptSpan> concepts_of(const LanguageModel& model, const data::Tokenizer& tokenizer,
                                      const std::string& text, int64_t context);

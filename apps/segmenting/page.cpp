@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <fstream>
 
 #include <unistd.h>
 
@@ -53,7 +55,7 @@ std::string tooltip(const ConceptSpan& span) {
   text += ":";
   for (size_t i = 0; i < std::min(span.probability.size(), kMostShown); ++i) {
     text += ' ';
-    text += number(span.probability[i]);
+    text += std::isnan(span.probability[i]) ? "\u2013" : number(span.probability[i]);
   }
   return span.probability.size() > kMostShown ? text + " \u2026" : text;
 }
@@ -146,6 +148,14 @@ std::string concept_page(const std::vector<ConceptSpan>& concepts, const std::st
   html += marked_text(concepts);
   html += "<h2>Concepts by length in tokens</h2>\n" + histogram_picture(length_histogram(concepts));
   return html + "</body>\n</html>\n";
+}
+
+bool is_page(const std::string& path) {
+  const std::string beginning = "<!DOCTYPE html>";
+  std::string found(beginning.size(), '\0');
+  std::ifstream file(path, std::ios::binary);
+  file.read(found.data(), static_cast<std::streamsize>(found.size()));
+  return found == beginning;
 }
 
 void write_page(const std::string& path, const std::string& page) {

@@ -14,6 +14,9 @@ std::string html_escaped(const std::string& text);
 // `subtitle` says where the text and the model come from.
 std::string concept_page(const std::vector<ConceptSpan>& concepts, const std::string& subtitle);
 
+// Whether the existing file begins as a page does.
+bool is_page(const std::string& path);
+
 // Writes the file whole or not at all; throws Error.
 void write_page(const std::string& path, const std::string& page);
 

@@ -85,8 +85,21 @@ TEST_CASE("program evaluate: the last line, the dump, errors") {
   const std::string shard = files.folder / "heldout-00000.h5";
   check_refused(files.run("evaluate", "--data '" + shard + "' --dump '" + shard + "'"), 2, "being read");
   check_refused(files.run("evaluate", "--data '" + shard + "' --logits"), 2, "--dump");
+  const std::string other = files.folder / "train-00000.h5";
+  const std::string link = files.folder / "latest.h5";
+  test::write_tiny_shard(other, {"More."});
+  std::filesystem::create_symlink("train-00000.h5", link);
+  for (const std::string& kept : {other, link}) {
+    const std::string bytes = test::read_bytes(kept);
+    check_refused(files.run("evaluate", "--data '" + shard + "' --dump '" + kept + "'"), 2,
+                  "is not a dump of evaluate");
+    CHECK(test::read_bytes(kept) == bytes);
+  }
+  CHECK(std::filesystem::is_symlink(link));
+  CHECK(files.run("evaluate", "--data '" + shard + "' --dump '" + dump + "'").code == 0);  // an earlier dump
   check_refused(files.run("evaluate", "--data '" + files.folder / "none" + "'"), 2, "none");
   check_refused(files.run("evaluate", "--data '" + shard + "' --max-tokens 0"), 2, "--max-tokens");
+  check_refused(files.run("evaluate", "--data '" + shard + "' --max-tokens 0x10"), 2, "'0x10'");
 }
 
 TEST_CASE("program segment: a text, a file, JSON, a page, errors") {
@@ -111,6 +124,11 @@ TEST_CASE("program segment: a text, a file, JSON, a page, errors") {
   CHECK(json::parse(files.run("segment", "--json '" + page + "'").output)["tokens"] ==
         test::read_bytes(page).size());
 
+  CHECK(files.run("segment", "--html '" + page + "' '" + text + "'").code == 0);  // an earlier page
+  check_refused(files.run("segment", "--html '" + page + "' '" + page + "'"), 2, "being read");
+  check_refused(files.run("segment", "--html '" + files.model + "' text"), 2, "being read");
+  const std::string shard = files.folder / "heldout-00000.h5";
+  check_refused(files.run("segment", "--html '" + shard + "' text"), 2, "is not a page of HTML");
   check_refused(files.run("segment", "'" + files.folder.path() + "'"), 2, "folder");
   check_refused(files.run("segment", "-", "a\xFF"), 2, "not UTF-8");
   check_refused(files.run("segment", "--html '" + files.folder / "no/page.html" + "' text"), 1, "page.html");

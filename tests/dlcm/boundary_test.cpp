@@ -1,5 +1,7 @@
 #include "dlcm/boundary.h"
 
+#include <limits>
+
 #include <doctest/doctest.h>
 
 #include "apps/common/config.h"
@@ -81,6 +83,18 @@ TEST_CASE("sampled boundaries have the sharpened rate, and depend on seed, sampl
   CHECK(std::equal(again.begin() + 5, again.end(), b.begin()));
   const BoundaryDraw seeded = {Mode::train, 0.5, 4, Tensor::from<int64_t>({17})};
   CHECK(holder.boundary.decide(p, one_document, seeded).to_vector<uint8_t>() != b);
+}
+
+TEST_CASE("a probability that is no number is an error that names its token") {
+  const Holder holder(ModelConfig{});
+  const Tensor p = Tensor::full({6}, 0.4);
+  p.data<float>()[4] = std::numeric_limits<float>::quiet_NaN();
+  const Tensor offsets = Tensor::from<int32_t>({0, 2, 6});
+  const BoundaryDraw training = {Mode::train, 0.5, 3, Tensor::from<int64_t>({0, 1})};
+  for (const BoundaryDraw& draw : {BoundaryDraw{}, training}) {
+    CHECK_THROWS_WITH_AS(holder.boundary.decide(p, offsets, draw),
+                         doctest::Contains("boundary probability of token 4 is not finite; "), Error);
+  }
 }
 
 }  // namespace

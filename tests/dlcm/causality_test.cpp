@@ -146,6 +146,27 @@ TEST_CASE("no boundary and no logit depends on a later token or on another docum
   CHECK(equal_counts > 100);  // so the stricter check did happen
 }
 
+// More rows than the products for few rows take (ops::kSmallRows), more keys than one tile of attention.
+TEST_CASE("no boundary and no logit of long documents depends on a later token or on another document") {
+  for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
+    ModelConfig config = test::small_config();
+    config.kind = kind;
+    const std::unique_ptr<LanguageModel> model = test::random_model(config, 21);
+    const Documents documents = test::random_documents({300, 3, 90}, config.vocab_size, 21);
+    CAPTURE(test::describe(config));
+    Influence influence;
+    for (const Case& c :
+         {Case{documents, 0, 297}, Case{documents, 0, 299}, Case{documents, 0, 130}, Case{documents, 1, 1},
+          Case{documents, 1, 2}, Case{documents, 2, 33}, Case{documents, 2, 89}}) {
+      compare(*model, c, Mode::evaluate, 21, influence);
+    }
+    CHECK(influence.boundaries_same);
+    CHECK(influence.largest <= 1e-5);
+    CHECK(influence.largest_of_equal == 0);
+    CHECK(influence.equal_counts >= 2);
+  }
+}
+
 TEST_CASE("visibility containing leaks the future, in every implementation") {
   for (const Weighting weighting : test::kWeightings) {
     for (const CrossImplementation implementation :

@@ -2,6 +2,7 @@
 
 #include <CLI/CLI.hpp>
 #include <fstream>
+#include <limits>
 
 #include <doctest/doctest.h>
 
@@ -44,6 +45,35 @@ TEST_CASE("command line: what is wrong is one line") {
     } catch (const InputError& error) {
       CHECK(std::string(error.what()).find('\n') == std::string::npos);
     }
+  }
+}
+
+TEST_CASE("command line: numbers are decimal and whole to the last character") {
+  int64_t count = 0;
+  double share = 0;
+  const auto read = [&](const char* name, const char* text) {
+    CLI::App app("description", "program");
+    add_whole_number(app, "--count", count, "");
+    add_number(app, "--share", share, "");
+    const std::vector<const char*> arguments = {"program", name, text};
+    parse_command_line(app, "", static_cast<int>(arguments.size()), arguments.data());
+  };
+  read("--count", "010");
+  CHECK(count == 10);
+  read("--count", "-9223372036854775808");
+  CHECK(count == std::numeric_limits<int64_t>::min());
+  read("--share", "1e-3");
+  CHECK(share == 1e-3);
+  for (const char* text : {"9223372036854775808", "0x10", "0b1", "1_000", "1e3", "3.0", "10 ", "ten"}) {
+    const std::string message = test::message_of<InputError>([&] { read("--count", text); });
+    CAPTURE(message);
+    CHECK(test::contains(message, "--count"));
+    CHECK(test::contains(message, concat("'", text, "'")));
+  }
+  for (const char* text : {"0x1", "1e999", "nan", "inf", "0.5x", "half"}) {
+    const std::string message = test::message_of<InputError>([&] { read("--share", text); });
+    CAPTURE(message);
+    CHECK(test::contains(message, concat("'", text, "'")));
   }
 }
 

@@ -1,6 +1,8 @@
 #include "apps/segmenting/concepts.h"
 
-#include <numeric>
+#include <algorithm>
+#include <cmath>
+#include <span>
 
 #include <doctest/doctest.h>
 
@@ -20,7 +22,7 @@ const std::string kText =
 
 TEST_CASE("concepts: joined they are the text, whole characters each, and each token is in one") {
   const auto model = test::tiny_model(test::tiny_config(ModelKind::dlcm));
-  for (const int64_t context : {1024, 16, 1}) {
+  for (const int64_t context : {1024, 16, 2, 1}) {
     const auto concepts = concepts_of(*model, kTokenizer, kText, context);
     std::string joined;
     int64_t tokens = 0;
@@ -33,7 +35,7 @@ TEST_CASE("concepts: joined they are the text, whole characters each, and each t
     }
     CHECK(joined == kText);
     CHECK(tokens == static_cast<int64_t>(kText.size()));
-    if (context == 1) CHECK(concepts.size() == kText.size());
+    if (context == 1) CHECK(concepts.size() == 1);  // nothing but cuts
   }
 }
 
@@ -55,6 +57,34 @@ TEST_CASE("concepts: they begin where a forward pass has its boundaries") {
   CHECK(t == ids.size());
   CHECK(concepts.size() > 3);
   CHECK(concepts.size() < kText.size() - 3);
+}
+
+TEST_CASE("concepts: where the text is cut for the context no concept begins") {
+  const auto model = test::tiny_model(test::tiny_config(ModelKind::dlcm));
+  std::vector<int32_t> ids = {256};
+  kTokenizer.encode(kText, ids);
+  const size_t context = 16;
+  const autograd::NoGrad no_grad;
+  std::vector<size_t> begins = {1};  // tokens
+  for (size_t cut = 0; cut < ids.size(); cut += context) {
+    const std::span<const int32_t> piece =
+        std::span<const int32_t>(ids).subspan(cut, std::min(context, ids.size() - cut));
+    const ForwardOutput output = model->forward(single_document(piece), {});
+    const std::vector<uint8_t> boundary = output.segmentation.boundary.to_vector<uint8_t>();
+    for (size_t t = 1; t < boundary.size(); ++t) {
+      if (boundary[t] != 0 && cut + t > 1) begins.push_back(cut + t);
+    }
+  }
+  std::vector<size_t> found;
+  size_t t = 1;
+  for (const ConceptSpan& span : concepts_of(*model, kTokenizer, kText, static_cast<int64_t>(context))) {
+    found.push_back(t);
+    for (size_t i = 0; i < span.probability.size(); ++i, ++t) {
+      CHECK(std::isnan(span.probability[i]) == (t % context == 0));
+    }
+  }
+  CHECK(found == begins);
+  CHECK(t == ids.size());
 }
 
 TEST_CASE("concepts: none in an empty text, refused for a transformer") {
