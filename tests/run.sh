@@ -29,7 +29,7 @@ if [ "$preset" = thread ] && setarch "$(uname -m)" -R true 2>/dev/null; then
 fi
 log=$build/ctest.log
 status=0
-$fixed_addresses ctest --test-dir "$build" --output-on-failure --no-tests=error --output-log "$log" || status=$?
+$fixed_addresses ctest --test-dir "$build" -j "$(nproc)" --output-on-failure --no-tests=error --output-log "$log" || status=$?
 # The summary once more, as the last line.
 grep 'tests passed' "$log" | tail -n 1 || true
 exit "$status"
