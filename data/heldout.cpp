@@ -21,9 +21,28 @@ std::vector<ShardDomain> find_shards(const std::string& source) {
   return domains;
 }
 
-// Bytes of text that the targets [0, targets) of a document stand for: all of them for the last.
-int64_t bytes_before(int64_t bytes, int64_t targets, int64_t all_targets) {
-  return static_cast<int64_t>(Int128{bytes} * targets / all_targets);
+// Bytes of text that a section's targets stand for: pro rata, over all sections of a document exactly its
+// bytes.
+int64_t bytes_of(const ShardReader& shard, const Section& section) {
+  const int64_t bytes = shard.document_bytes(section.document);
+  const int64_t targets = shard.document_tokens(section.document) - 1;
+  if (targets == 0) return bytes;
+  const auto before = [&](int64_t token) {
+    return static_cast<int64_t>(Int128{bytes} * std::min(token, targets) / targets);
+  };
+  return before(section.end) - before(section.begin);
+}
+
+// A document's first token has the second as its target, so the first document of at least two tokens gives
+// one with its first token; those before it give none.
+int64_t tokens_to_first_target(const std::vector<ShardReader>& shards) {
+  int64_t before = 0;
+  for (const ShardReader& shard : shards) {
+    for (int64_t document = 0; document < shard.documents(); ++document, ++before) {
+      if (shard.document_tokens(document) > 1) return std::max<int64_t>(2, before + 1);
+    }
+  }
+  return std::min<int64_t>(2, before);
 }
 
 }  // namespace
@@ -31,108 +50,90 @@ int64_t bytes_before(int64_t bytes, int64_t targets, int64_t all_targets) {
 HeldoutReader::HeldoutReader(const HeldoutOptions& options) : options_(options) {
   DLCM_CHECK_INPUT(options.context >= 1 && options.batch_tokens >= options.context, "evaluation: batches of ",
                    options.batch_tokens, " tokens for a context of ", options.context);
+  for (const ShardDomain& domain : find_shards(options.source)) open_domain(domain);
   int64_t total = 0;
-  for (const ShardDomain& domain : find_shards(options.source)) {
-    Part part{shards_.size(), shards_.size(), 0};
-    for (const std::string& path : domain.paths) {
-      shards_.emplace_back(path);
-      require_same_vocabulary(shards_[0], shards_.back());
-      part.tokens += shards_.back().tokens();
-    }
-    part.last = shards_.size();
-    total += part.tokens;
-    parts_.push_back(part);
-  }
+  for (const Domain& domain : domains_) total += domain.tokens;
   DLCM_CHECK_INPUT(total > 0, "'", options.source, "' holds no documents");
-  if (options.max_tokens < 0 || options.max_tokens >= total) return;
-  for (Part& part : parts_) {
-    const auto share = static_cast<int64_t>(Int128{part.tokens} * options.max_tokens / total);
-    part.tokens = options.max_tokens == 0 ? 0 : std::max(share, least_tokens(part));
-  }
-}
-
-// A document's first token has the second as its target, so the first document of at least two tokens gives
-// one with its first token; those before it give none.
-int64_t HeldoutReader::least_tokens(const Part& part) const {
-  int64_t before = 0;
-  for (size_t shard = part.first; shard < part.last; ++shard) {
-    for (int64_t document = 0; document < shards_[shard].documents(); ++document, ++before) {
-      if (shards_[shard].document_tokens(document) > 1) return std::max<int64_t>(2, before + 1);
+  if (options.max_tokens == 0) return;
+  const bool all = options.max_tokens < 0 || options.max_tokens >= total;
+  for (size_t i = 0; i < domains_.size(); ++i) {
+    const int64_t tokens = domains_[i].tokens;
+    const auto share = all ? tokens : static_cast<int64_t>(Int128{tokens} * options.max_tokens / total);
+    if (options.choice == HeldoutChoice::spread && !all) {
+      choose_spread(i, share);
+    } else {
+      choose_first(i, share);
     }
   }
-  return std::min<int64_t>(2, part.tokens);
 }
 
-int64_t HeldoutReader::tokens() const {
-  int64_t sum = 0;
-  for (const Part& part : parts_) sum += part.tokens;
-  return sum;
-}
-
-void HeldoutReader::restart() {
-  part_ = shard_ = 0;
-  document_ = offset_ = used_ = pieces_ = 0;
-}
-
-// Moves to the next document that has something to give; false at the end.
-bool HeldoutReader::has_more() {
-  for (; part_ < parts_.size(); ++part_, used_ = 0) {
-    const Part& part = parts_[part_];
-    shard_ = used_ == 0 ? part.first : shard_;
-    if (used_ == 0) document_ = offset_ = 0;
-    if (used_ == part.tokens) continue;
-    while (document_ == shards_[shard_].documents()) {
-      ++shard_;
-      document_ = 0;
-    }
-    return true;
+void HeldoutReader::open_domain(const ShardDomain& source) {
+  Domain domain;
+  for (const std::string& path : source.paths) {
+    domain.shards.emplace_back(path);
+    require_same_vocabulary(domains_.empty() ? domain.shards[0] : domains_[0].shards[0],
+                            domain.shards.back());
+    domain.tokens += domain.shards.back().tokens();
   }
-  return false;
+  domain.sections = Sections(domain.shards, options_.context);
+  domains_.push_back(std::move(domain));
 }
 
-int64_t HeldoutReader::next_piece_size() const {
-  const int64_t left = shards_[shard_].document_tokens(document_) - offset_;
-  return std::min({options_.context, left, parts_[part_].tokens - used_});
+void HeldoutReader::choose(size_t domain, Section section) {
+  tokens_ += section.end - section.begin;
+  chosen_.push_back({domain, section});
 }
 
-Piece HeldoutReader::take_piece(int64_t& bytes) {
-  const ShardReader& shard = shards_[shard_];
-  const int64_t length = shard.document_tokens(document_);
-  const int64_t end = offset_ + next_piece_size();
-  Piece piece;
-  piece.sample = pieces_++;
-  piece.tokens = shard.read(document_, offset_, std::min(end + 1, length));
-  if (end < length) {
-    piece.following = piece.tokens.back();
-    piece.tokens.pop_back();
+void HeldoutReader::choose_first(size_t domain, int64_t tokens) {
+  const Domain& from = domains_[domain];
+  int64_t left = std::max(tokens, tokens_to_first_target(from.shards));
+  for (int64_t i = 0; i < from.sections.count() && left > 0; ++i) {
+    Section section = from.sections.at(from.shards, i);
+    section.end = std::min(section.end, section.begin + left);
+    left -= section.end - section.begin;
+    choose(domain, section);
   }
-  const int64_t document_bytes = shard.document_bytes(document_);
-  const int64_t targets = length - 1;
-  bytes += targets == 0 ? document_bytes
-                        : bytes_before(document_bytes, std::min(end, targets), targets) -
-                              bytes_before(document_bytes, std::min(offset_, targets), targets);
-  used_ += end - offset_;
-  offset_ = end;
-  if (end == length) {
-    ++document_;
-    offset_ = 0;
+}
+
+void HeldoutReader::choose_spread(size_t domain, int64_t tokens) {
+  const Domain& from = domains_[domain];
+  const int64_t count = from.sections.count();
+  if (count == 0) return;
+  // The middles of as many equal parts, counted in sections.
+  const auto wanted = std::max<int64_t>(1, static_cast<int64_t>(Int128{count} * tokens / from.tokens));
+  for (int64_t i = 0; i < wanted; ++i) {
+    const auto middle = static_cast<int64_t>(Int128{count} * (2 * i + 1) / (2 * wanted));
+    choose(domain, from.sections.at(from.shards, middle));
   }
-  return piece;
+}
+
+HeldoutBatch HeldoutReader::read(size_t first, size_t last) const {
+  HeldoutBatch result;
+  std::vector<Piece> pieces;
+  std::vector<const Piece*> views;
+  pieces.reserve(last - first);
+  for (size_t i = first; i < last; ++i) {
+    const auto& [domain, section] = chosen_[i];
+    const ShardReader& shard = domains_[domain].shards[section.shard];
+    pieces.push_back(read_piece(shard, section.document, section.begin, section.end));
+    pieces.back().sample = static_cast<int64_t>(i);
+    views.push_back(&pieces.back());
+    result.bytes += bytes_of(shard, section);
+  }
+  result.batch = pack(views);
+  return result;
 }
 
 std::optional<HeldoutBatch> HeldoutReader::next() {
-  std::vector<Piece> pieces;
-  HeldoutBatch result;
+  const size_t first = given_;
   int64_t left = options_.batch_tokens;
-  while (has_more() && next_piece_size() <= left) {
-    pieces.push_back(take_piece(result.bytes));
-    left -= pieces.back().size();
+  for (; given_ < chosen_.size(); ++given_) {
+    const Section& section = chosen_[given_].section;
+    left -= section.end - section.begin;
+    if (left < 0) break;
   }
-  if (pieces.empty()) return std::nullopt;
-  std::vector<const Piece*> chosen;
-  for (const Piece& piece : pieces) chosen.push_back(&piece);
-  result.batch = pack(chosen);
-  return result;
+  if (first == given_) return std::nullopt;
+  return read(first, given_);
 }
 
 }  // namespace dlcm::data

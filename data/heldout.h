@@ -1,4 +1,4 @@
-// Held-out documents in the order of the shards, for evaluation.
+// Held-out text for evaluation: all of it, its first documents, or a sample spread over it.
 #pragma once
 
 #include <cstdint>
@@ -7,15 +7,25 @@
 #include <vector>
 
 #include "data/packing.h"
+#include "data/sections.h"
 #include "data/shard.h"
 
 namespace dlcm::data {
+
+// What max_tokens leaves of each domain, in proportion to its tokens.
+enum class HeldoutChoice {
+  first,  // its first documents: rounded down, but at least 2 tokens and as far as its first target, where it
+          // has them, so that a small max_tokens is exceeded rather than leave a domain out. 0: nothing
+  spread  // whole sections (sections.h) evenly apart, at least one, about as many tokens: the first documents
+          // are often of one author or one package and say little of the rest
+};
 
 struct HeldoutOptions {
   std::string source;           // SHARD.h5, or DIR with heldout-*.h5 or NAME/heldout-*.h5
   int64_t context = 1024;       // tokens: longer documents are cut
   int64_t batch_tokens = 4096;  // at most, in one batch; at least `context`
-  int64_t max_tokens = -1;      // about that many in all, see below; -1: everything
+  int64_t max_tokens = -1;      // about that many in all; -1: everything
+  HeldoutChoice choice = HeldoutChoice::first;
 };
 
 struct HeldoutBatch {
@@ -27,39 +37,37 @@ struct HeldoutBatch {
 
 class HeldoutReader {
  public:
-  // Throws InputError where there is nothing to read. With max_tokens each domain gives a part in proportion
-  // to its tokens, its first documents: rounded down, but at least 2 tokens and as far as its first target,
-  // where it has them, so that a small max_tokens is exceeded rather than leave a domain out. 0: nothing.
+  // Throws InputError where there is nothing to read.
   explicit HeldoutReader(const HeldoutOptions& options);
 
-  int64_t vocab_size() const { return shards_[0].header().vocab_size; }
-  const std::string& tokenizer() const { return shards_[0].header().tokenizer; }
-  int64_t tokens() const;              // that will be given in all
-  std::optional<HeldoutBatch> next();  // nothing at the end
-  void restart();
+  int64_t vocab_size() const { return domains_[0].shards[0].header().vocab_size; }
+  const std::string& tokenizer() const { return domains_[0].shards[0].header().tokenizer; }
+  int64_t tokens() const { return tokens_; }  // that will be given in all
+  std::optional<HeldoutBatch> next();         // nothing at the end
+  void restart() { given_ = 0; }
 
  private:
-  struct Part {  // one domain: shards [first, last), and how many tokens of them are used
-    size_t first = 0;
-    size_t last = 0;
+  struct Domain {
+    std::vector<ShardReader> shards;
+    Sections sections;
     int64_t tokens = 0;
   };
+  struct Chosen {
+    size_t domain = 0;
+    Section section;
+  };
 
-  int64_t least_tokens(const Part& part) const;
-  bool has_more();
-  int64_t next_piece_size() const;
-  Piece take_piece(int64_t& bytes);
+  void open_domain(const ShardDomain& source);
+  void choose(size_t domain, Section section);
+  void choose_first(size_t domain, int64_t tokens);
+  void choose_spread(size_t domain, int64_t tokens);
+  HeldoutBatch read(size_t first, size_t last) const;
 
   HeldoutOptions options_;
-  std::vector<ShardReader> shards_;
-  std::vector<Part> parts_;
-  // The next token to be given.
-  size_t part_ = 0;
-  size_t shard_ = 0;
-  int64_t document_ = 0;
-  int64_t offset_ = 0;
-  int64_t used_ = 0;  // tokens of the part given so far
-  int64_t pieces_ = 0;
+  std::vector<Domain> domains_;
+  std::vector<Chosen> chosen_;  // in the order of the text
+  int64_t tokens_ = 0;          // of all that are chosen
+  size_t given_ = 0;            // of the chosen
 };
 
 }  // namespace dlcm::data

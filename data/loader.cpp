@@ -10,9 +10,9 @@
 namespace dlcm::data {
 namespace {
 
-constexpr int64_t kCursorVersion = 2;  // 1: a fingerprint without the shards' content
+constexpr int64_t kCursorVersion = 3;  // 2: documents were visited whole, a long one in one go
 constexpr size_t kCursorHead =
-    6;  // version, fingerprint, seed, pieces, domain and offset of the current document
+    6;  // version, fingerprint, seed, pieces, domain and begin of the current section
 __extension__ using Int128 = __int128;
 
 std::string join_names(const std::vector<ShardDomain>& domains) {
@@ -65,16 +65,16 @@ void Loader::open_domain(const ShardDomain& source) {
   Domain domain;
   domain.name = source.name;
   domain.order_seed = static_cast<uint64_t>(options_.seed) ^ hash_name(source.name);
-  domain.first_document.push_back(0);
   for (const std::string& path : source.paths) {
     domain.shards.emplace_back(path);
     const ShardReader& shard = domain.shards.back();
     require_same_vocabulary(domains_.empty() ? domain.shards[0] : domains_[0].shards[0], shard);
-    domain.first_document.push_back(domain.documents() + shard.documents());
+    domain.documents += shard.documents();
     domain.tokens += shard.tokens();
     domain.checksums.push_back(shard.checksum());
   }
-  DLCM_CHECK_INPUT(domain.documents() > 0, "'", source.paths[0], "' and its neighbours hold no documents");
+  DLCM_CHECK_INPUT(domain.documents > 0, "'", source.paths[0], "' and its neighbours hold no documents");
+  domain.sections = Sections(domain.shards, options_.context);
   domains_.push_back(std::move(domain));
 }
 
@@ -91,7 +91,7 @@ void Loader::set_shares(const std::map<std::string, double>& weights) {
 
 int64_t Loader::documents() const {
   int64_t sum = 0;
-  for (const Domain& domain : domains_) sum += domain.documents();
+  for (const Domain& domain : domains_) sum += domain.documents;
   return sum;
 }
 
@@ -129,21 +129,17 @@ int64_t Loader::find_fingerprint() const {
   std::string text = concat(vocab_size(), " ", tokenizer());
   for (const Domain& domain : domains_) {
     text += concat("\n", domain.name, " ", domain.tokens);
-    for (const int64_t first : domain.first_document) text += concat(" ", first);
+    for (const ShardReader& shard : domain.shards) text += concat(" ", shard.documents());
     for (const uint32_t checksum : domain.checksums) text += concat(" ", checksum);
   }
   return static_cast<int64_t>(hash_name(text) >> 1);
 }
 
-Loader::Place Loader::place(const Domain& domain, int64_t drawn) const {
-  const int64_t n = domain.documents();
-  const auto document =
-      static_cast<int64_t>(permuted(domain.order_seed, static_cast<uint64_t>(drawn / n),
-                                    static_cast<uint64_t>(drawn % n), static_cast<uint64_t>(n)));
-  const auto& first = domain.first_document;
-  const auto after = std::upper_bound(first.begin(), first.end(), document);
-  const auto shard = static_cast<size_t>(after - first.begin() - 1);
-  return {&domain.shards[shard], document - first[shard]};
+Section Loader::section(const Domain& domain, int64_t drawn) const {
+  const int64_t n = domain.sections.count();
+  const uint64_t index = permuted(domain.order_seed, static_cast<uint64_t>(drawn / n),
+                                  static_cast<uint64_t>(drawn % n), static_cast<uint64_t>(n));
+  return domain.sections.at(domain.shards, static_cast<int64_t>(index));
 }
 
 size_t Loader::furthest_behind() const {
@@ -163,44 +159,36 @@ size_t Loader::furthest_behind() const {
   return best;
 }
 
-void Loader::begin_document() {
+void Loader::begin_section() {
   const size_t index = furthest_behind();
   Domain& domain = domains_[index];
-  current_ = place(domain, domain.documents_drawn);
+  current_ = section(domain, domain.sections_drawn);
   current_domain_ = static_cast<int64_t>(index);
-  current_offset_ = 0;
-  ++domain.documents_drawn;
-  domain.tokens_drawn += current_.shard->document_tokens(current_.document);
+  ++domain.sections_drawn;
+  domain.tokens_drawn += current_.end - current_.begin;
 }
 
 std::vector<Piece> Loader::next_step() {
   std::vector<Piece> pieces;
   int64_t left = options_.batch_tokens;
   while (left > 0) {
-    if (current_domain_ < 0) begin_document();
-    const int64_t length = current_.shard->document_tokens(current_.document);
-    const int64_t size = std::min({options_.context, length - current_offset_, left});
-    const int64_t end = current_offset_ + size;
-    Piece piece;
-    piece.tokens = current_.shard->read(current_.document, current_offset_, std::min(end + 1, length));
-    if (end < length) {
-      piece.following = piece.tokens.back();
-      piece.tokens.pop_back();
-    }
-    piece.sample = pieces_++;
-    pieces.push_back(std::move(piece));
-    left -= size;
-    current_offset_ = end;
-    if (end == length) current_domain_ = -1;
+    if (current_domain_ < 0) begin_section();
+    const ShardReader& shard = domains_[static_cast<size_t>(current_domain_)].shards[current_.shard];
+    const int64_t end = std::min(current_.end, current_.begin + left);
+    pieces.push_back(read_piece(shard, current_.document, current_.begin, end));
+    pieces.back().sample = pieces_++;
+    left -= end - current_.begin;
+    current_.begin = end;
+    if (end == current_.end) current_domain_ = -1;
   }
   return pieces;
 }
 
 std::vector<int64_t> Loader::cursor() const {
   std::vector<int64_t> cursor = {kCursorVersion, fingerprint_,    options_.seed,
-                                 pieces_,        current_domain_, current_domain_ < 0 ? 0 : current_offset_};
+                                 pieces_,        current_domain_, current_domain_ < 0 ? 0 : current_.begin};
   for (const Domain& domain : domains_) {
-    cursor.push_back(domain.documents_drawn);
+    cursor.push_back(domain.sections_drawn);
     cursor.push_back(domain.tokens_drawn);
   }
   return cursor;
@@ -220,18 +208,17 @@ void Loader::seek(const std::vector<int64_t>& cursor) {
   DLCM_CHECK_INPUT(possible, "the checkpoint's position in the data is impossible");
   pieces_ = cursor[3];
   current_domain_ = cursor[4];
-  current_offset_ = cursor[5];
   for (size_t i = 0; i < domains_.size(); ++i) {
-    domains_[i].documents_drawn = cursor[kCursorHead + 2 * i];
+    domains_[i].sections_drawn = cursor[kCursorHead + 2 * i];
     domains_[i].tokens_drawn = cursor[kCursorHead + 2 * i + 1];
   }
   if (current_domain_ < 0) return;
   const Domain& domain = domains_[static_cast<size_t>(current_domain_)];
-  DLCM_CHECK_INPUT(domain.documents_drawn > 0, "the checkpoint's position in the data is impossible");
-  current_ = place(domain, domain.documents_drawn - 1);
-  const int64_t length = current_.shard->document_tokens(current_.document);
-  DLCM_CHECK_INPUT(current_offset_ >= 0 && current_offset_ < length,
+  DLCM_CHECK_INPUT(domain.sections_drawn > 0, "the checkpoint's position in the data is impossible");
+  current_ = section(domain, domain.sections_drawn - 1);
+  DLCM_CHECK_INPUT(cursor[5] >= current_.begin && cursor[5] < current_.end,
                    "the checkpoint's position in the data is impossible");
+  current_.begin = cursor[5];
 }
 
 }  // namespace dlcm::data

@@ -1,10 +1,11 @@
 // The training order: which tokens make up each optimizer step.
 //
 // It is a pure function of (shards, weights, seed, context, batch_tokens) and of the position. In each domain
-// the documents of all shards are visited epoch by epoch in the order of data::permuted; the next document
-// comes from the domain that is furthest behind its share of the tokens drawn so far (share * total - drawn,
-// in exact integers). A step holds exactly batch_tokens tokens in pieces of at most `context`; the rest of a
-// document that the step's end cuts begins the next step.
+// the sections (documents cut at the context, sections.h) of all shards are visited epoch by epoch in the
+// order of data::permuted: a book is spread over the epoch, else whole steps would read nothing but that
+// book. The next section comes from the domain that is furthest behind its share of the tokens drawn so far
+// (share * total - drawn, in exact integers). A step holds exactly batch_tokens tokens; the rest of a section
+// that the step's end cuts begins the next step.
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "data/packing.h"
+#include "data/sections.h"
 #include "data/shard.h"
 
 namespace dlcm::data {
@@ -37,7 +39,7 @@ class Loader {
   int64_t tokens() const;
   int64_t bytes() const;  // of their text
   std::vector<std::string> domain_names() const;
-  // Tokens of the documents begun so far, by domain.
+  // Tokens of the sections begun so far, by domain.
   std::vector<int64_t> tokens_drawn() const;
 
   // The pieces of the next step, batch_tokens tokens in all.
@@ -52,36 +54,31 @@ class Loader {
   struct Domain {
     std::string name;
     std::vector<ShardReader> shards;
-    std::vector<int64_t> first_document;  // [shards + 1], of each shard
-    std::vector<uint32_t> checksums;      // [shards], of their content
+    Sections sections;
+    std::vector<uint32_t> checksums;  // [shards], of their content
     uint64_t order_seed = 0;
     int64_t tokens = 0;
-    int64_t share = 0;            // of all domains' sum
-    int64_t documents_drawn = 0;  // over all epochs
+    int64_t documents = 0;
+    int64_t share = 0;           // of all domains' sum
+    int64_t sections_drawn = 0;  // over all epochs
     int64_t tokens_drawn = 0;
-
-    int64_t documents() const { return first_document.back(); }
-  };
-  struct Place {
-    const ShardReader* shard = nullptr;
-    int64_t document = 0;  // in the shard
   };
 
   void open_domain(const ShardDomain& source);
   void set_shares(const std::map<std::string, double>& weights);
   int64_t find_fingerprint() const;
-  Place place(const Domain& domain, int64_t drawn) const;
+  // The section that the domain gives after `drawn` others.
+  Section section(const Domain& domain, int64_t drawn) const;
   size_t furthest_behind() const;
-  void begin_document();
+  void begin_section();
 
   LoaderOptions options_;
   std::vector<Domain> domains_;
   int64_t share_sum_ = 0;
   int64_t fingerprint_ = 0;      // of the data: names, sizes and content
   int64_t pieces_ = 0;           // given so far
-  int64_t current_domain_ = -1;  // of the document that is under way; -1: none
-  int64_t current_offset_ = 0;   // tokens of it given so far
-  Place current_;
+  int64_t current_domain_ = -1;  // of the section that is under way; -1: none
+  Section current_;              // what is left of it: begin moves on
 };
 
 }  // namespace dlcm::data

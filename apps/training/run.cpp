@@ -85,6 +85,7 @@ void Run::open_heldout() {
   options.context = config_.train.context;
   options.batch_tokens = std::max(config_.train.context, config_.train.micro_tokens);
   options.max_tokens = config_.train.evaluate_tokens;
+  options.choice = data::HeldoutChoice::spread;
   heldout_ = std::make_unique<data::HeldoutReader>(options);
   DLCM_CHECK_INPUT(
       heldout_->vocab_size() == loader_->vocab_size() && heldout_->tokenizer() == loader_->tokenizer(),
