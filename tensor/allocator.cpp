@@ -4,6 +4,10 @@
 #include <bit>
 #include <cstdlib>
 
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
+
 #include "tensor/check.h"
 #include "tensor/dispatch.h"
 
@@ -11,6 +15,8 @@ namespace dlcm {
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr int64_t kSpareBytes = int64_t{64}
+                                << 20;  // held beyond the bound, so that small models never give back
 
 // Under AddressSanitizer every block goes back to the system at once, so that a use after free is seen.
 #ifdef __SANITIZE_ADDRESS__
@@ -42,12 +48,15 @@ void* Allocator::take_block(size_t bytes) {
   const size_t size = size_class(bytes);
   const std::lock_guard lock(mutex_);
   SizeClass& list = classes_[size];
+  list.last_use = ++allocations_;
+  most_allocated_ = std::max(most_allocated_, statistics_.allocated_bytes + static_cast<int64_t>(bytes));
   void* block = nullptr;
   if (!list.cached.empty()) {
     block = list.cached.back();
     list.cached.pop_back();
   } else {
     list.cached.reserve(list.blocks + 1);
+    make_room(size);
     block = system_allocate(size);
     if (block == nullptr) {
       release_cached_locked();
@@ -101,6 +110,23 @@ void Allocator::release_cached_locked() {
   }
 }
 
+// Gives cached blocks back until `size` more bytes from the system are within bounds, or none is left.
+void Allocator::make_room(size_t size) {
+  const int64_t limit = most_allocated_ + most_allocated_ / 2 + kSpareBytes - static_cast<int64_t>(size);
+  while (statistics_.reserved_bytes > limit) {
+    auto oldest = classes_.end();
+    for (auto it = classes_.begin(); it != classes_.end(); ++it) {
+      if (it->second.cached.empty()) continue;
+      if (oldest == classes_.end() || it->second.last_use < oldest->second.last_use) oldest = it;
+    }
+    if (oldest == classes_.end()) return;
+    system_free(oldest->second.cached.back());
+    oldest->second.cached.pop_back();
+    --oldest->second.blocks;
+    statistics_.reserved_bytes -= static_cast<int64_t>(oldest->first);
+  }
+}
+
 void* Allocator::system_allocate(size_t bytes) const {
   if (device_.is_cpu()) return std::aligned_alloc(kAlignment, bytes);
   return cuda_allocate(device_, bytes);
@@ -116,7 +142,14 @@ void Allocator::system_free(void* block) const {
 
 Allocator& allocator(Device device) {
   // Never destroyed: tensors in static storage may outlive any order of destruction chosen here.
-  static auto* cpu = new Allocator(Device::cpu());
+  static auto* cpu = [] {
+#ifdef __GLIBC__
+    // Large blocks are mapped one by one, so that freed ones go back to the system: glibc would raise the
+    // threshold.
+    mallopt(M_MMAP_THRESHOLD, 1 << 20);
+#endif
+    return new Allocator(Device::cpu());
+  }();
   if (device.is_cpu()) return *cpu;
   static auto* mutex = new std::mutex;
   static auto* cuda = new std::map<int, Allocator>;
