@@ -6,8 +6,8 @@
 
 #include <doctest/doctest.h>
 
-#include "data/heldout.h"
 #include "tensor/random.h"
+#include "tests/data/numbered_corpus.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace dlcm;
@@ -15,35 +15,6 @@ using namespace dlcm::data;
 using namespace dlcm::test;
 
 namespace {
-
-constexpr int64_t kVocabulary = 70000;
-
-// Tokens are numbered through, so that each stored token is told from all others.
-class Corpus {
- public:
-  void write(const std::string& folder, const std::string& kind, int index,
-             const std::vector<int64_t>& lengths, int64_t vocab_size = kVocabulary,
-             const std::string& tokenizer = "numbers") {
-    std::filesystem::create_directories(folder);
-    ShardWriter writer(concat(folder, "/", kind, "-0000", index, ".h5"), {vocab_size, tokenizer, ""});
-    for (const int64_t length : lengths) {
-      std::vector<int32_t> tokens(static_cast<size_t>(length));
-      std::iota(tokens.begin(), tokens.end(), next_);
-      firsts.push_back(next_);
-      next_ += static_cast<int32_t>(length);
-      writer.add(tokens, 3 * length + 1);
-      bytes += 3 * length + 1;
-    }
-    writer.finish();
-    writer.publish();
-  }
-  int64_t tokens() const { return next_; }
-  std::vector<int32_t> firsts;  // of the documents
-  int64_t bytes = 0;
-
- private:
-  int32_t next_ = 0;
-};
 
 std::vector<int64_t> some_lengths(size_t count, uint64_t seed) {
   std::vector<int64_t> lengths;
@@ -69,7 +40,7 @@ LoaderOptions options(const std::string& folder) {
 }
 
 // Two shards of 20 documents in one domain, one of 15 in another.
-void write_domains(Corpus& corpus, const std::string& folder) {
+void write_domains(NumberedCorpus& corpus, const std::string& folder) {
   corpus.write(folder + "/code", "train", 0, some_lengths(20, 1));
   corpus.write(folder + "/code", "train", 1, some_lengths(20, 2));
   corpus.write(folder + "/english", "train", 0, some_lengths(15, 3));
@@ -79,7 +50,7 @@ void write_domains(Corpus& corpus, const std::string& folder) {
 
 TEST_CASE("loader: steps are exactly full, pieces at most the context, samples numbered through") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   write_domains(corpus, folder.path());
   Loader loader(options(folder.path()));
   CHECK(loader.documents() == 55);
@@ -99,7 +70,7 @@ TEST_CASE("loader: steps are exactly full, pieces at most the context, samples n
 
 TEST_CASE("loader: in an epoch every token is given once and is a target once, but for documents' firsts") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   corpus.write(folder.path(), "train", 0, some_lengths(37, 8));
   corpus.write(folder.path(), "train", 1, {500, 1, 2, 32, 33, 64, 65});
   LoaderOptions chosen = options(folder.path());
@@ -136,7 +107,7 @@ TEST_CASE("loader: in an epoch every token is given once and is a target once, b
 
 TEST_CASE("loader: resumed at any step it goes on as if never stopped") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   write_domains(corpus, folder.path());
   for (const bool weighted : {false, true}) {
     LoaderOptions chosen = options(folder.path());
@@ -163,7 +134,7 @@ TEST_CASE("loader: resumed at any step it goes on as if never stopped") {
 
 TEST_CASE("loader: domains keep their shares; seeds differ") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   write_domains(corpus, folder.path());
   LoaderOptions chosen = options(folder.path());
   chosen.weights = {{"code", 1}, {"english", 3}};
@@ -188,7 +159,7 @@ TEST_CASE("loader: domains keep their shares; seeds differ") {
 
 TEST_CASE("loader: micro-batches hold every piece once, in whole, and do not change the step") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   write_domains(corpus, folder.path());
   LoaderOptions chosen = options(folder.path());
   chosen.batch_tokens = 512;
@@ -231,7 +202,7 @@ TEST_CASE("loader: micro-batches hold every piece once, in whole, and do not cha
 
 TEST_CASE("loader: what cannot be trained on is said") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   const auto message = [&](const LoaderOptions& chosen) {
     return message_of<InputError>([&] { Loader{chosen}; });
   };
@@ -264,9 +235,9 @@ TEST_CASE("loader: what cannot be trained on is said") {
   Loader changed(options(folder.path()));
   CHECK(contains(message_of<InputError>([&] { changed.seek(before); }), "other data"));
 
-  corpus.write(folder / "english", "train", 2, {5}, kVocabulary, "letters");
+  corpus.write(folder / "english", "train", 2, {5}, NumberedCorpus::kVocabulary, "letters");
   CHECK(contains(message(options(folder.path())), "tokenizer is 'letters'"));
-  corpus.write(folder / "english", "train", 2, {5}, kVocabulary + 1);
+  corpus.write(folder / "english", "train", 2, {5}, NumberedCorpus::kVocabulary + 1);
   CHECK(contains(message(options(folder.path())), "vocab_size is 70001"));
   corpus.write(folder.path(), "train", 0, {5});
   CHECK(contains(message(options(folder.path())), "both itself and in the domain"));
@@ -309,83 +280,4 @@ TEST_CASE("loader: a position is refused in shards of the same names and sizes b
     write({4, 2}, 6, sealed);
     CHECK(contains(refusal(), "other data"));
   }
-}
-
-TEST_CASE("held-out reader: however few tokens are asked for, every domain gives a target") {
-  const TemporaryFolder folder;
-  Corpus corpus;
-  corpus.write(folder / "a", "heldout", 0, {50, 40});
-  corpus.write(folder / "b", "heldout", 0, {1, 1});  // the first targets are in the next shard
-  corpus.write(folder / "b", "heldout", 1, {1, 9});
-  corpus.write(folder / "c", "heldout", 0, {1});  // none at all
-  const auto read = [&](const std::string& source, int64_t max_tokens) {
-    HeldoutReader reader({source, 8, 16, max_tokens});
-    int64_t tokens = 0, targets = 0;
-    while (const auto next = reader.next()) {
-      tokens += next->batch.token_count();
-      for (const int32_t target : next->batch.targets.to_vector<int32_t>()) targets += target >= 0;
-    }
-    CHECK(tokens == reader.tokens());
-    return std::pair(tokens, targets);
-  };
-  using Counts = std::pair<int64_t, int64_t>;
-  for (const int64_t max_tokens : {1, 2, 3}) {
-    CHECK(read(folder.path(), max_tokens) == Counts(2 + 4 + 1, 2 + 1));
-    CHECK(read(folder / "b", 1) == Counts(4, 1));
-  }
-  CHECK(read(folder.path(), 60) == Counts(52 + 6 + 1, 49 + 2 + 3));
-  CHECK(read(folder.path(), 0) == Counts(0, 0));
-  CHECK(read(folder / "c", 1) == Counts(1, 0));
-}
-
-TEST_CASE("held-out reader: all documents in order, bytes pro rata") {
-  const TemporaryFolder folder;
-  Corpus corpus;
-  corpus.write(folder / "code", "heldout", 0, {40, 1, 90});
-  corpus.write(folder / "code", "heldout", 1, {64});
-  corpus.write(folder / "english", "heldout", 0, {33, 2});
-  const auto read = [&](int64_t max_tokens, int64_t batch_tokens) {
-    HeldoutReader reader({folder.path(), 32, batch_tokens, max_tokens});
-    std::vector<int32_t> tokens, targets;
-    int64_t bytes = 0;
-    while (const auto next = reader.next()) {
-      CHECK(next->batch.token_count() <= batch_tokens);
-      bytes += next->bytes;
-      const auto some = next->batch.tokens.to_vector<int32_t>();
-      tokens.insert(tokens.end(), some.begin(), some.end());
-      for (const int32_t target : next->batch.targets.to_vector<int32_t>()) {
-        if (target >= 0) targets.push_back(target);
-      }
-    }
-    CHECK(static_cast<int64_t>(tokens.size()) == reader.tokens());
-    return std::tuple(tokens, targets, bytes);
-  };
-  std::vector<int32_t> all(static_cast<size_t>(corpus.tokens()));
-  std::iota(all.begin(), all.end(), 0);
-  for (const int64_t batch_tokens : {32, 33, 100, 1000}) {
-    const auto [tokens, targets, bytes] = read(-1, batch_tokens);
-    CHECK(tokens == all);
-    CHECK(targets.size() == all.size() - corpus.firsts.size());
-    CHECK(bytes == corpus.bytes);
-  }
-  const auto [tokens, targets, bytes] = read(115, 64);  // half of each domain
-  CHECK(tokens.size() >= 113);
-  CHECK(tokens.size() <= 115);
-  CHECK(bytes < corpus.bytes);
-  CHECK(bytes > corpus.bytes / 3);
-  HeldoutReader reader({folder / "code/heldout-00001.h5", 32, 64, -1});
-  CHECK(reader.tokens() == 64);
-  CHECK(reader.next().has_value());
-  CHECK(!reader.next().has_value());
-  reader.restart();
-  CHECK(reader.next()->batch.token_count() == 64);
-  CHECK(contains(message_of<InputError>([&] {
-                   HeldoutReader({folder / "none", 32, 64, -1});
-                 }),
-                 "there is no"));
-  std::filesystem::create_directories(folder / "empty");
-  CHECK(contains(message_of<InputError>([&] {
-                   HeldoutReader({folder / "empty", 32, 64, -1});
-                 }),
-                 "no held-out"));
 }
