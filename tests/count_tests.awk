@@ -1,22 +1,47 @@
-# Counts the tests in ctest's logs (Testing/Temporary/LastTest.log): prints "passed failed". A test that is a doctest
-# program counts as its cases, and a program that ended before its summary as one that failed.
-/^[0-9]+\/[0-9]+ Testing: / { cases_passed = -1 }
-/^\[doctest\] test cases:/ {
-  gsub(/\033\[[0-9;]*m/, "")
-  for (i = 1; i < NF; ++i) {
-    if ($(i + 1) == "passed") cases_passed = $i
-    if ($(i + 1) == "failed") cases_failed = $i
+# Counts the tests in ctest's log (BUILD/Testing/Temporary/LastTest.log): prints "passed failed". A test that is a
+# doctest program counts as its cases; one that ended before its summary, as one that failed.
+#
+# The log has a block a test, whole also where tests ran side by side:
+#   3/12 Testing: NAME
+#   ...
+#   Output:
+#   ----------
+#   what it printed, of a doctest program also: [doctest] test cases: 5 | 4 passed | 1 failed | 0 skipped
+#   <end of output>
+#   Test time =   0.10 sec
+#   ----------
+#   Test Passed.            (or Test Failed., Test Pass Reason:, Test Fail Reason:)
+
+{ gsub(/\033\[[0-9;]*m/, "") }  # doctest's colours
+
+# Stands before the block of such a test, at whose end ctest writes "Test Passed." all the same.
+place == "" && /^Unable to find executable:/ { missing = 1 }
+
+place == "" && /^[0-9]+\/[0-9]+ Testing: / {
+  place = "in the block"
+  is_doctest = cases_passed = cases_failed = 0
+}
+place == "in the block" && /^\[doctest\] test cases:/ {
+  is_doctest = 1
+  for (i = 2; i <= NF; ++i) {
+    if ($i == "passed") cases_passed = $(i - 1)
+    if ($i == "failed") cases_failed = $(i - 1)
   }
 }
-/^Test (Passed|Failed|timed out)/ || /^Test Timed Out/ || /^Test Not Run/ || /^Test Pass Reason/ {
-  good = /^Test Pass/
-  if (cases_passed < 0) {
-    passed += good
-    failed += !good
-  } else {
+place == "in the block" && /^<end of output>$/ { place = "after the output" }
+
+place == "after the output" && /^Test (Passed\.|Failed\.|Pass Reason:|Fail Reason:)/ {
+  good = /^Test Pass/ && !missing
+  if (is_doctest) {
     passed += cases_passed
     # A sanitizer may complain after the last case has passed.
     failed += cases_failed + (!good && cases_failed == 0)
+  } else {
+    passed += good
+    failed += !good
   }
+  place = ""
+  missing = 0
 }
+
 END { print passed + 0, failed + 0 }

@@ -15,7 +15,11 @@ case $preset in
     ;;
 esac
 
+log=$build/ctest.log
+rm -f "$log" # of an earlier run: no summary must be left of it where this one ends early
+
 sh apps/install_dependencies.sh
+# CMake reads this when it configures a folder for the first time.
 if command -v ccache >/dev/null 2>&1; then
   export CMAKE_CXX_COMPILER_LAUNCHER=ccache
 fi
@@ -27,9 +31,9 @@ fixed_addresses=
 if [ "$preset" = thread ] && setarch "$(uname -m)" -R true 2>/dev/null; then
   fixed_addresses="setarch $(uname -m) -R"
 fi
-log=$build/ctest.log
 status=0
+# Unquoted: two words or none.
 $fixed_addresses ctest --test-dir "$build" -j "$(nproc)" --output-on-failure --no-tests=error --output-log "$log" || status=$?
-# The summary once more, as the last line.
+# ctest's summary once more, after the failures it lists: the last line of this script.
 grep 'tests passed' "$log" | tail -n 1 || true
 exit "$status"

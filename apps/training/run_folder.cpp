@@ -108,15 +108,17 @@ void RunFolder::begin(const Config& config, int64_t changed_at) const {
 
 std::vector<std::string> check_same_run(const Config& stored, const Config& wanted) {
   std::map<std::string, std::string> before = lines_of(to_toml(stored));
-  const std::map<std::string, std::string> now = lines_of(to_toml(wanted));
+  std::map<std::string, std::string> now = lines_of(to_toml(wanted));
+  for (const auto& [key, value] : before) now.try_emplace(key);  // weights of domains may be left out
   std::vector<std::string> changed;
   for (const auto& [key, value] : now) {
     const std::string& old = before[key];
     if (old == value) continue;
-    DLCM_CHECK_INPUT(!must_stay(key), "--resume: ", key, " is ", value, ", but ",
-                     old.empty() ? "absent" : old, " in the run's checkpoint; a run goes on with the same ",
-                     key);
-    changed.push_back(concat(key, " = ", value, " (was ", old, ")"));
+    const std::string is = value.empty() ? "absent" : value;
+    const std::string was = old.empty() ? "absent" : old;
+    DLCM_CHECK_INPUT(!must_stay(key), "--resume: ", key, " is ", is, ", but ", was,
+                     " in the run's checkpoint; a run goes on with the same ", key);
+    changed.push_back(concat(key, " = ", is, " (was ", was, ")"));
   }
   return changed;
 }

@@ -5,7 +5,7 @@
 
 #include <doctest/doctest.h>
 
-#include "tests/data/corpus.h"
+#include "tests/data/numbered_corpus.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace dlcm;
@@ -14,7 +14,7 @@ using namespace dlcm::test;
 
 TEST_CASE("held-out reader: however few tokens are asked for, every domain gives a target") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   corpus.write(folder / "a", "heldout", 0, {50, 40});
   corpus.write(folder / "b", "heldout", 0, {1, 1});  // the first targets are in the next shard
   corpus.write(folder / "b", "heldout", 1, {1, 9});
@@ -41,7 +41,7 @@ TEST_CASE("held-out reader: however few tokens are asked for, every domain gives
 
 TEST_CASE("held-out reader: all documents in order, bytes pro rata") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   corpus.write(folder / "code", "heldout", 0, {40, 1, 90});
   corpus.write(folder / "code", "heldout", 1, {64});
   corpus.write(folder / "english", "heldout", 0, {33, 2});
@@ -93,7 +93,7 @@ TEST_CASE("held-out reader: all documents in order, bytes pro rata") {
 
 TEST_CASE("held-out reader: a sample is spread evenly over each domain, in whole sections") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   corpus.write(folder / "code", "heldout", 0, {3200, 64});  // a long document first
   corpus.write(folder / "code", "heldout", 1, std::vector<int64_t>(100, 32));
   corpus.write(folder / "english", "heldout", 0, {32, 32});

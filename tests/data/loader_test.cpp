@@ -7,7 +7,7 @@
 #include <doctest/doctest.h>
 
 #include "tensor/random.h"
-#include "tests/data/corpus.h"
+#include "tests/data/numbered_corpus.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace dlcm;
@@ -40,7 +40,7 @@ LoaderOptions options(const std::string& folder) {
 }
 
 // Two shards of 20 documents in one domain, one of 15 in another.
-void write_domains(Corpus& corpus, const std::string& folder) {
+void write_domains(NumberedCorpus& corpus, const std::string& folder) {
   corpus.write(folder + "/code", "train", 0, some_lengths(20, 1));
   corpus.write(folder + "/code", "train", 1, some_lengths(20, 2));
   corpus.write(folder + "/english", "train", 0, some_lengths(15, 3));
@@ -50,7 +50,7 @@ void write_domains(Corpus& corpus, const std::string& folder) {
 
 TEST_CASE("loader: steps are exactly full, pieces at most the context, samples numbered through") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   write_domains(corpus, folder.path());
   Loader loader(options(folder.path()));
   CHECK(loader.documents() == 55);
@@ -70,7 +70,7 @@ TEST_CASE("loader: steps are exactly full, pieces at most the context, samples n
 
 TEST_CASE("loader: in an epoch every token is given once and is a target once, but for documents' firsts") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   corpus.write(folder.path(), "train", 0, some_lengths(37, 8));
   corpus.write(folder.path(), "train", 1, {500, 1, 2, 32, 33, 64, 65});
   LoaderOptions chosen = options(folder.path());
@@ -107,7 +107,7 @@ TEST_CASE("loader: in an epoch every token is given once and is a target once, b
 
 TEST_CASE("loader: resumed at any step it goes on as if never stopped") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   write_domains(corpus, folder.path());
   for (const bool weighted : {false, true}) {
     LoaderOptions chosen = options(folder.path());
@@ -134,7 +134,7 @@ TEST_CASE("loader: resumed at any step it goes on as if never stopped") {
 
 TEST_CASE("loader: domains keep their shares; seeds differ") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   write_domains(corpus, folder.path());
   LoaderOptions chosen = options(folder.path());
   chosen.weights = {{"code", 1}, {"english", 3}};
@@ -159,7 +159,7 @@ TEST_CASE("loader: domains keep their shares; seeds differ") {
 
 TEST_CASE("loader: a long document is spread over the epoch") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   std::vector<int64_t> lengths(100, 32);
   lengths.push_back(100 * 32);  // half of the text
   corpus.write(folder.path(), "train", 0, lengths);
@@ -176,7 +176,7 @@ TEST_CASE("loader: a long document is spread over the epoch") {
 
 TEST_CASE("loader: micro-batches hold every piece once, in whole, and do not change the step") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   write_domains(corpus, folder.path());
   LoaderOptions chosen = options(folder.path());
   chosen.batch_tokens = 512;
@@ -219,7 +219,7 @@ TEST_CASE("loader: micro-batches hold every piece once, in whole, and do not cha
 
 TEST_CASE("loader: what cannot be trained on is said") {
   const TemporaryFolder folder;
-  Corpus corpus;
+  NumberedCorpus corpus;
   const auto message = [&](const LoaderOptions& chosen) {
     return message_of<InputError>([&] { Loader{chosen}; });
   };
@@ -252,9 +252,9 @@ TEST_CASE("loader: what cannot be trained on is said") {
   Loader changed(options(folder.path()));
   CHECK(contains(message_of<InputError>([&] { changed.seek(before); }), "other data"));
 
-  corpus.write(folder / "english", "train", 2, {5}, kVocabulary, "letters");
+  corpus.write(folder / "english", "train", 2, {5}, NumberedCorpus::kVocabulary, "letters");
   CHECK(contains(message(options(folder.path())), "tokenizer is 'letters'"));
-  corpus.write(folder / "english", "train", 2, {5}, kVocabulary + 1);
+  corpus.write(folder / "english", "train", 2, {5}, NumberedCorpus::kVocabulary + 1);
   CHECK(contains(message(options(folder.path())), "vocab_size is 70001"));
   corpus.write(folder.path(), "train", 0, {5});
   CHECK(contains(message(options(folder.path())), "both itself and in the domain"));

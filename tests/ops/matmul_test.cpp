@@ -106,14 +106,6 @@ TEST_CASE("the row kernel: a row's bits do not depend on the number of rows") {
   }
 }
 
-TEST_CASE("the engine for comparison computes the same") {
-  const Tensor a = random_tensor({150, 90}, DType::f32, 10), b = random_tensor({300, 90}, DType::f32, 11);
-  const Tensor c = Tensor::empty({150, 300});
-  cpu::tiled_eigen_gemm(
-      {false, true, 150, 300, 90, a.data<float>(), 90, b.data<float>(), 90, c.data<float>(), 300, false});
-  CHECK_CLOSE(c, naive_matmul(a.to(DType::f64), transposed(b.to(DType::f64))), 3e-5);
-}
-
 TEST_CASE("matmul_into accumulates, in the row kernel and in the library") {
   for (const int64_t rows : {0, 3, 40}) {
     for (const DType dtype : {DType::f32, DType::f64}) {

@@ -1,22 +1,19 @@
-// Small shards whose tokens are numbered through, for tests of what reads them.
+// Shards whose tokens are numbered through, so that each stored token is told from all others.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
 #include <numeric>
 #include <string>
 #include <vector>
 
 #include "data/shard.h"
-#include "tensor/check.h"
 
 namespace dlcm::test {
 
-inline constexpr int64_t kVocabulary = 70000;
-
-// Tokens are numbered through, so that each stored token is told from all others.
-class Corpus {
+class NumberedCorpus {
  public:
+  static constexpr int64_t kVocabulary = 70000;
+
   void write(const std::string& folder, const std::string& kind, int index,
              const std::vector<int64_t>& lengths, int64_t vocab_size = kVocabulary,
              const std::string& tokenizer = "numbers") {
@@ -34,7 +31,7 @@ class Corpus {
     writer.publish();
   }
   int64_t tokens() const { return next_; }
-  std::vector<int32_t> firsts;  // of the documents
+  std::vector<int32_t> firsts;  // tokens of the documents
   int64_t bytes = 0;
 
  private:

@@ -1,0 +1,110 @@
+// The program `train` stopped, killed and resumed: its runs are the ones that never stopped.
+#include <chrono>
+#include <csignal>
+#include <thread>
+
+#include <doctest/doctest.h>
+
+#include "tensor/random.h"
+#include "tests/apps/training_place.h"
+
+namespace dlcm::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+TEST_CASE("a run stopped by signals and resumed is the unbroken run") {
+  const TrainingPlace place;
+  CHECK(place.train("unbroken") == 0);
+  int64_t stops = 0;
+  for (int life = 0; life < 30; ++life) {
+    // 3, 5 or 7 lines on: some stops fall on an evaluation or a checkpoint, most between them.
+    const size_t wanted = place.metrics_lines("run") + 3 + 2 * static_cast<size_t>(life % 3);
+    Process process = place.start("run", life == 0 ? Words{} : Words{"--resume"});
+    const bool reached = wait_until(process, [&] { return place.metrics_lines("run") >= wanted; });
+    if (reached) process.signal(life % 2 == 0 ? SIGINT : SIGTERM);
+    CHECK(process.wait() == 0);
+    if (!contains(place.error(), "saved, go on with --resume")) break;
+    ++stops;
+  }
+  CHECK(stops >= 2);
+  check_same_run(place, "run", "unbroken");
+}
+
+TEST_CASE("a run killed at any moment and resumed is the unbroken run") {
+  const TrainingPlace place;
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(place.train("unbroken") == 0);
+  const std::chrono::duration<double> unbroken = std::chrono::steady_clock::now() - begin;
+  for (uint64_t life = 0; life < 8; ++life) {  // random moments: of the start too
+    Process process = place.start("run", {"--resume", "--set", "train.checkpoint_every=3"});
+    std::this_thread::sleep_for(unbroken * random_uniform(9, RandomStream::tests, 0, life) * 0.7);
+    process.signal(SIGKILL);
+    process.wait();
+  }
+  CHECK(place.train("run", {"--resume"}) == 0);
+  check_same_run(place, "run", "unbroken");
+}
+
+TEST_CASE("a run killed while it writes checkpoints is the unbroken run") {
+  const TrainingPlace place;
+  CHECK(place.train("unbroken") == 0);
+  int killed_while_writing = 0;
+  for (int life = 0; life < 20 && killed_while_writing < 4; ++life) {
+    Process process = place.start("run", {"--resume", "--set", "train.checkpoint_every=1"});
+    const size_t before = place.metrics_lines("run");
+    const bool writing = wait_until(process, [&] {
+      return holds_temporary(place.folder / "run") && (life == 0 || place.metrics_lines("run") > before);
+    });
+    if (!writing) break;  // it was too quick and has ended
+    process.signal(SIGKILL);
+    process.wait();
+    killed_while_writing += holds_temporary(place.folder / "run") ? 1 : 0;
+  }
+  CHECK(killed_while_writing > 0);
+  CHECK(place.train("run", {"--resume"}) == 0);
+  check_same_run(place, "run", "unbroken");
+  CHECK_FALSE(holds_temporary(place.folder / "run"));  // what the killed ones left is gone
+}
+
+TEST_CASE("a run whose link to the newest checkpoint is missing or broken goes on from its newest step") {
+  const TrainingPlace place;
+  const std::string link = place.folder / "run/checkpoints/latest.h5";
+  CHECK(place.train("run", {"--set", "schedule.steps=2", "--set", "train.checkpoint_every=1"}) == 0);
+  for (const char* target : {"", "step-00000099.h5"}) {
+    CAPTURE(target);
+    fs::remove(link);
+    if (*target != '\0') fs::create_symlink(target, link);
+    CHECK(place.train("run", {"--resume", "--set", "schedule.steps=2"}) == 0);
+    CHECK_MESSAGE(contains(place.error(), "all 2 steps are done"), place.error());
+  }
+}
+
+TEST_CASE("other settings on resume keep the configuration of before; fewer steps than done are refused") {
+  const TrainingPlace place;
+  CHECK(place.train("run", {"--set", "schedule.steps=4"}) == 0);
+  const std::string before = read_bytes(place.folder / "run/config.toml");
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=3"}) == 2);
+  CHECK(read_bytes(place.folder / "run/config.toml") == before);
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=6"}) == 0);
+  CHECK(read_bytes(place.folder / "run/config-until-step-4.toml") == before);
+}
+
+TEST_CASE("a second signal ends the run at once") {
+  const TrainingPlace place;
+  Process process =
+      place.start("run", {"--set", "schedule.steps=100000", "--set", "train.checkpoint_every=100000"});
+  REQUIRE(wait_until(process, [&] { return place.metrics_lines("run") > 0; }));
+  // Halted while both are sent, it finds them together when it goes on: however busy the machine is, it
+  // cannot save after the first. Which one it takes first is the system's choice.
+  process.signal(SIGSTOP);
+  process.signal(SIGINT);
+  process.signal(SIGTERM);
+  process.signal(SIGCONT);
+  const int code = process.wait();
+  CHECK_MESSAGE((code == 128 + SIGINT || code == 128 + SIGTERM), "exit code ", code);
+  CHECK_FALSE(fs::exists(place.folder / "run/checkpoints/latest.h5"));
+}
+
+}  // namespace
+}  // namespace dlcm::test

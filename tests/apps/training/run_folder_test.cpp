@@ -1,0 +1,181 @@
+#include "apps/training/run_folder.h"
+
+#include <csignal>
+
+#include <doctest/doctest.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "data/checkpoint.h"
+#include "tests/apps/training_place.h"
+
+namespace dlcm::test {
+namespace {
+
+namespace fs = std::filesystem;
+using apps::Resume;
+using apps::RunFolder;
+
+TEST_CASE("run folder: it goes on from the checkpoint that the link names, else from the latest step") {
+  const TemporaryFolder folder;
+  const std::string run = folder / "a/run";
+  CHECK(RunFolder(run, Resume::yes).checkpoint().empty());
+  CHECK(fs::is_directory(run));
+  fs::create_directories(run + "/checkpoints");
+  for (const char* name : {"step-00000009.h5", "step-00000020.h5", ".step-00000030.h5.tmp-1", "step-40.txt"})
+    write_bytes(run + "/checkpoints/" + name, "");
+  CHECK(RunFolder(run, Resume::yes).checkpoint() == run + "/checkpoints/step-00000020.h5");
+  fs::create_symlink("step-00000009.h5", run + "/checkpoints/latest.h5");
+  CHECK(fs::equivalent(RunFolder(run, Resume::yes).checkpoint(), run + "/checkpoints/step-00000009.h5"));
+}
+
+TEST_CASE("run folder: checkpoints alone are a run, which is not begun again unasked") {
+  const TemporaryFolder run;
+  CHECK_NOTHROW(RunFolder(run.path(), Resume::no));  // an empty folder may be given
+  fs::create_directories(run / "checkpoints");
+  CHECK_NOTHROW(RunFolder(run.path(), Resume::no));
+  write_bytes(run / "checkpoints/step-00000001.h5", "");
+  CHECK(contains(message_of<InputError>([&] { RunFolder(run.path(), Resume::no); }),
+                 run.path() + " holds a run already; go on with it by --resume"));
+}
+
+TEST_CASE("run folder: held until it is let go") {
+  const TemporaryFolder run;
+  const auto message = [&] { return message_of<InputError>([&] { RunFolder(run.path(), Resume::yes); }); };
+  {
+    const RunFolder first(run.path(), Resume::yes);
+    CHECK(contains(message(), run.path() + " is in use by another train"));
+  }
+  CHECK(message() == "no exception");
+}
+
+TEST_CASE("resumed settings: what may change is listed, what may not is named with both values") {
+  apps::Config stored;
+  CHECK(apps::check_same_run(stored, stored).empty());
+  apps::Config wanted = stored;
+  wanted.schedule.steps = 2000;
+  wanted.train.micro_tokens = 2048;
+  CHECK(apps::check_same_run(stored, wanted) ==
+        std::vector<std::string>{"schedule.steps = 2000 (was 1000)", "train.micro_tokens = 2048 (was 4096)"});
+  wanted.train.seed = 7;
+  CHECK(message_of<InputError>([&] { apps::check_same_run(stored, wanted); }) ==
+        "--resume: train.seed is 7, but 1 in the run's checkpoint; a run goes on with the same train.seed");
+  wanted = stored;
+  wanted.data_weights = {{"code", 1.0}};
+  CHECK(contains(message_of<InputError>([&] { apps::check_same_run(stored, wanted); }),
+                 "but absent in the run's checkpoint"));
+  CHECK(
+      contains(message_of<InputError>([&] { apps::check_same_run(wanted, stored); }), "code is absent, but"));
+}
+
+TEST_CASE("train says device, dtype, threads, seed and build first") {
+  const TrainingPlace place;
+  CHECK(place.train("run", {"--set", "schedule.steps=3", "--set", "train.seed=5"}) == 0);
+  const std::vector<std::string> lines = lines_of(place.error());
+  REQUIRE(lines.size() > 3);
+  for (const char* part : {"device cpu", "f32", " threads", "seed 5"})
+    CHECK_MESSAGE(contains(lines[0], part), lines[0]);
+  CHECK_MESSAGE(contains(lines[1], "dlcm"), lines[1]);
+  CHECK(place.metrics_lines("run") == 4);  // a line a step, one of the evaluation
+  CHECK(fs::exists(place.folder / "run/checkpoints/step-00000003.h5"));
+  // Without held-out shards, the note on it comes later.
+  fs::remove(place.folder / "shards/heldout-00000.h5");
+  CHECK(place.train("other", {"--set", "schedule.steps=3"}) == 0);
+  CHECK(lines_of(place.error())[0].starts_with("device cpu"));
+}
+
+TEST_CASE("a run in use is refused, and a hang-up saves it") {
+  const TrainingPlace place;
+  Process first = place.start("run", {"--set", "schedule.steps=100000"});
+  REQUIRE(wait_until(first, [&] { return place.metrics_lines("run") > 0; }));
+  Process second("train", place.command("run", {"--resume"}), place.folder / "second.txt");
+  CHECK(second.wait() == 2);
+  CHECK(contains(read_bytes(place.folder / "second.txt"), "in use"));
+  first.signal(SIGHUP);
+  CHECK(first.wait() == 0);
+  CHECK(fs::exists(place.folder / "run/checkpoints/latest.h5"));
+}
+
+TEST_CASE("an existing run is refused without --resume and left as it is") {
+  const TrainingPlace place;
+  CHECK(place.train("run", {"--set", "schedule.steps=4"}) == 0);
+  const auto before = contents_of(place.folder / "run");
+  CHECK(place.train("run", {"--set", "schedule.steps=4"}) == 2);
+  CHECK_MESSAGE(contains(place.error(), "--resume"), place.error());
+  CHECK(contents_of(place.folder / "run") == before);
+  // Done, it stays as it is when resumed.
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=4"}) == 0);
+  CHECK(contains(place.error(), "all 4 steps are done"));
+  CHECK(contents_of(place.folder / "run") == before);
+  // Another model or seed is refused by the key.
+  for (const char* change : {"train.seed=2", "model.token.width=16", "model.boundary.predictor=\"fixed\"",
+                             "train.batch_tokens=64", "mup.enabled=false"}) {
+    CHECK(place.train("run", {"--resume", "--set", "schedule.steps=4", "--set", change}) == 2);
+    const std::string key = std::string(change).substr(0, std::string(change).find('='));
+    CHECK_MESSAGE(contains(place.error(), "--resume: " + key), place.error());
+    CHECK(contents_of(place.folder / "run") == before);
+  }
+  // With a longer schedule it goes on.
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=6"}) == 0);
+  CHECK(contains(place.error(), "schedule.steps = 6"));
+  CHECK(fs::exists(place.folder / "run/checkpoints/step-00000006.h5"));
+  CHECK(contains(read_bytes(place.folder / "run/config.toml"), "steps = 6"));
+}
+
+TEST_CASE("a folder that cannot be written is named") {
+  const TrainingPlace place;
+  write_bytes(place.folder / "file", "precious");
+  check_refused(place, place.train("file/run"), 1, "file/run");
+  check_refused(place, place.train("file"), 2, "file");
+  CHECK(read_bytes(place.folder / "file") == "precious");
+  if (geteuid() == 0) {
+    MESSAGE("root may write anywhere: read-only folders are not tried");
+    return;
+  }
+  fs::create_directories(place.folder / "locked");
+  REQUIRE(chmod((place.folder / "locked").c_str(), 0555) == 0);
+  check_refused(place, place.train("locked/run"), 1, "locked/run");
+}
+
+// A small file system in memory while it lives.
+class SmallDisk {
+ public:
+  SmallDisk(std::string path, uintmax_t bytes) : path_(std::move(path)) {
+    fs::create_directories(path_);
+    const std::string options = "size=" + std::to_string(bytes);
+    mounted_ = mount("tmpfs", path_.c_str(), "tmpfs", 0, options.c_str()) == 0;
+  }
+  ~SmallDisk() {
+    if (mounted_) umount2(path_.c_str(), MNT_DETACH);
+  }
+  SmallDisk(const SmallDisk&) = delete;
+  SmallDisk& operator=(const SmallDisk&) = delete;
+  bool mounted() const { return mounted_; }
+
+ private:
+  std::string path_;
+  bool mounted_ = false;
+};
+
+TEST_CASE("a full disk ends the run; its last checkpoint stays whole") {
+  const TrainingPlace place;
+  CHECK(place.train("elsewhere", {"--set", "schedule.steps=1"}) == 0);
+  const uintmax_t checkpoint_bytes = fs::file_size(place.folder / "elsewhere/checkpoints/step-00000001.h5");
+  const std::string disk = place.folder / "disk";
+  const SmallDisk mounted(disk, 8 * checkpoint_bytes);  // of the 30 that the run would write
+  if (!mounted.mounted()) {
+    MESSAGE("no small file system can be mounted here: a full disk is not tried");
+    return;
+  }
+  const int code = place.train("disk/run", {"--set", "train.checkpoint_every=1"});
+  const data::Checkpoint saved =
+      data::read_checkpoint(data::newest_checkpoint(disk + "/run"), data::CheckpointPart::everything);
+  CHECK(saved.header.step >= 1);
+  CHECK(saved.header.step < 30);
+  CHECK_FALSE(holds_temporary(disk + "/run"));
+  check_refused(place, code, 1, "checkpoints");
+}
+
+}  // namespace
+}  // namespace dlcm::test
