@@ -91,9 +91,13 @@ class Hdf5Writer {
   std::unique_ptr<State> state_;
 };
 
+// A reader holds its file open only as long as few are open (data/open_files.h), and opens it again when it
+// is used. What is read is what was verified: a file that was replaced, written or removed since is then an
+// InputError. While it stays open, a file that was replaced or removed by name is read on as it was, and one
+// that somebody writes to in place is noticed by the checksums of its chunks.
 class Hdf5Reader {
  public:
-  // Opens the file and, where it is sealed, verifies all of it. Damage names the dataset where its own
+  // Opens the file and, where it is sealed, verifies all of it, once. Damage names the dataset where its own
   // checksum tells.
   explicit Hdf5Reader(const std::string& path);
   ~Hdf5Reader();
