@@ -100,13 +100,13 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   require_matching_moments(checkpoint);
   const auto datasets = all_datasets(checkpoint);
   Hdf5Writer writer(path);
+  write_header(writer, checkpoint.header);
   for (const auto& [name, tensor] : datasets) {
     DLCM_CHECK(tensor->defined() && tensor->dtype() == DType::f32, "checkpoint: '", name,
                "' is not a float32 tensor");
-    writer.plan(ElementType::f32, stored_sizes(*tensor));
+    writer.plan(name, ElementType::f32, stored_sizes(*tensor));
   }
   writer.reserve_planned();
-  write_header(writer, checkpoint.header);
   for (const auto& [name, tensor] : datasets) {
     const Tensor host = tensor->to(Device::cpu());
     writer.dataset(name, stored_sizes(host), host.data<float>());

@@ -56,8 +56,10 @@ class Hdf5Writer {
   Hdf5Writer& operator=(Hdf5Writer&&) noexcept;
 
   // Announces datasets to come, so that the disk space of all of them is taken before the first is written.
-  void plan(ElementType type, const std::vector<int64_t>& sizes);
+  void plan(const std::string& name, ElementType type, const std::vector<int64_t>& sizes);
   void reserve_planned();
+  // Disk space taken so far: never less than what is written, and seldom twice as much.
+  uint64_t reserved_bytes() const;
 
   // Attributes of the file. Text is variable-length UTF-8.
   void attribute(const std::string& name, const std::string& value);
