@@ -10,9 +10,13 @@
 namespace dlcm::data {
 namespace {
 
-constexpr int64_t kCursorVersion = 2;  // 1: a fingerprint without the shards' content
+constexpr int64_t kCursorVersion = 3;
+constexpr int64_t kOldestCursorVersion = 2;  // until then checksums were of whole files, with their `source`
 constexpr size_t kCursorHead =
     6;  // version, fingerprint, seed, pieces, domain and offset of the current document
+constexpr char kImpossiblePosition[] =
+    "the checkpoint's position in the data (attribute 'loader_cursor') is impossible: resume from another "
+    "checkpoint";
 __extension__ using Int128 = __int128;
 
 std::string join_names(const std::vector<ShardDomain>& domains) {
@@ -58,7 +62,7 @@ Loader::Loader(const LoaderOptions& options) : options_(options) {
   require_weights(options.weights, sources, options.folder);
   for (const ShardDomain& source : sources) open_domain(source);
   set_shares(options.weights);
-  fingerprint_ = find_fingerprint();
+  fingerprint_ = find_fingerprint(kCursorVersion);
 }
 
 void Loader::open_domain(const ShardDomain& source) {
@@ -72,7 +76,6 @@ void Loader::open_domain(const ShardDomain& source) {
     require_same_vocabulary(domains_.empty() ? domain.shards[0] : domains_[0].shards[0], shard);
     domain.first_document.push_back(domain.documents() + shard.documents());
     domain.tokens += shard.tokens();
-    domain.checksums.push_back(shard.checksum());
   }
   DLCM_CHECK_INPUT(domain.documents() > 0, "'", source.paths[0], "' and its neighbours hold no documents");
   domains_.push_back(std::move(domain));
@@ -124,13 +127,17 @@ std::vector<int64_t> Loader::tokens_drawn() const {
   return drawn;
 }
 
-// Tells data of other names, sizes or content apart.
-int64_t Loader::find_fingerprint() const {
+// Tells apart what another order of training would come from: tokens and documents, how they lie in shards
+// and domains, the tokenizer. Not where the text came from.
+int64_t Loader::find_fingerprint(int64_t version) const {
   std::string text = concat(vocab_size(), " ", tokenizer());
   for (const Domain& domain : domains_) {
     text += concat("\n", domain.name, " ", domain.tokens);
     for (const int64_t first : domain.first_document) text += concat(" ", first);
-    for (const uint32_t checksum : domain.checksums) text += concat(" ", checksum);
+    for (const ShardReader& shard : domain.shards) {
+      text += version == kCursorVersion ? concat(" ", shard.content())
+                                        : concat(" ", shard.sealed_crc().value_or(0));
+    }
   }
   return static_cast<int64_t>(hash_name(text) >> 1);
 }
@@ -207,17 +214,23 @@ std::vector<int64_t> Loader::cursor() const {
 }
 
 void Loader::seek(const std::vector<int64_t>& cursor) {
-  DLCM_CHECK_INPUT(cursor.size() >= kCursorHead && cursor[0] == kCursorVersion,
-                   "the checkpoint's position in the data is not one that this program writes");
-  DLCM_CHECK_INPUT(cursor[1] == fingerprint_ && cursor.size() == kCursorHead + 2 * domains_.size(),
+  const bool known =
+      cursor.size() >= kCursorHead && cursor[0] >= kOldestCursorVersion && cursor[0] <= kCursorVersion;
+  DLCM_CHECK_INPUT(known, "the checkpoint's position in the data (attribute 'loader_cursor') ",
+                   cursor.empty() ? "is empty" : concat("has version ", cursor[0]), ", expected version ",
+                   kOldestCursorVersion, " to ", kCursorVersion,
+                   ": resume with the program that wrote the checkpoint");
+  const int64_t fingerprint = cursor[0] == kCursorVersion ? fingerprint_ : find_fingerprint(cursor[0]);
+  DLCM_CHECK_INPUT(cursor[1] == fingerprint && cursor.size() == kCursorHead + 2 * domains_.size(),
                    "the checkpoint's position is of other data than '", options_.folder,
-                   "': resume with the shards that the run began with");
+                   "' (tokens, documents, shards, domains or tokenizer differ): resume with the shards that "
+                   "the run began with");
   DLCM_CHECK_INPUT(cursor[2] == options_.seed, "the checkpoint's position is of seed ", cursor[2],
-                   ", train.seed is ", options_.seed);
+                   ", but train.seed is ", options_.seed, ": resume with --set train.seed=", cursor[2]);
   const bool possible =
       std::all_of(cursor.begin() + 3, cursor.end(), [](int64_t value) { return value >= -1; }) &&
       cursor[4] < static_cast<int64_t>(domains_.size());
-  DLCM_CHECK_INPUT(possible, "the checkpoint's position in the data is impossible");
+  DLCM_CHECK_INPUT(possible, kImpossiblePosition);
   pieces_ = cursor[3];
   current_domain_ = cursor[4];
   current_offset_ = cursor[5];
@@ -227,11 +240,10 @@ void Loader::seek(const std::vector<int64_t>& cursor) {
   }
   if (current_domain_ < 0) return;
   const Domain& domain = domains_[static_cast<size_t>(current_domain_)];
-  DLCM_CHECK_INPUT(domain.documents_drawn > 0, "the checkpoint's position in the data is impossible");
+  DLCM_CHECK_INPUT(domain.documents_drawn > 0, kImpossiblePosition);
   current_ = place(domain, domain.documents_drawn - 1);
   const int64_t length = current_.shard->document_tokens(current_.document);
-  DLCM_CHECK_INPUT(current_offset_ >= 0 && current_offset_ < length,
-                   "the checkpoint's position in the data is impossible");
+  DLCM_CHECK_INPUT(current_offset_ >= 0 && current_offset_ < length, kImpossiblePosition);
 }
 
 }  // namespace dlcm::data

@@ -27,8 +27,10 @@ struct LoaderOptions {
 
 class Loader {
  public:
-  // Opens and verifies all shards. Throws InputError where shards are missing, damaged or of different
-  // vocabularies, where weights do not name exactly the domains or are impossible, and where sizes are.
+  // Opens and verifies all shards, once; of many, few stay open, and one that changes while the loader lives
+  // is an InputError when it is opened again (Hdf5Reader). Throws InputError where shards are missing,
+  // damaged or of different vocabularies, where weights do not name exactly the domains or are impossible,
+  // and where sizes are.
   explicit Loader(const LoaderOptions& options);
 
   int64_t vocab_size() const { return domains_[0].shards[0].header().vocab_size; }
@@ -44,7 +46,9 @@ class Loader {
   std::vector<Piece> next_step();
 
   // The position between two steps, for a checkpoint: a few integers. seek() returns to it; it throws
-  // InputError where the cursor is of other data (names, sizes or content of the shards) or another seed.
+  // InputError where the cursor is of other data or another seed. Data are the same where tokens, documents,
+  // shards, domains and tokenizer are, wherever their text came from; positions of before shards had
+  // `content` are taken in the very files that they were written with.
   std::vector<int64_t> cursor() const;
   void seek(const std::vector<int64_t>& cursor);
 
@@ -53,7 +57,6 @@ class Loader {
     std::string name;
     std::vector<ShardReader> shards;
     std::vector<int64_t> first_document;  // [shards + 1], of each shard
-    std::vector<uint32_t> checksums;      // [shards], of their content
     uint64_t order_seed = 0;
     int64_t tokens = 0;
     int64_t share = 0;            // of all domains' sum
@@ -69,7 +72,7 @@ class Loader {
 
   void open_domain(const ShardDomain& source);
   void set_shares(const std::map<std::string, double>& weights);
-  int64_t find_fingerprint() const;
+  int64_t find_fingerprint(int64_t version) const;
   Place place(const Domain& domain, int64_t drawn) const;
   size_t furthest_behind() const;
   void begin_document();
@@ -77,7 +80,7 @@ class Loader {
   LoaderOptions options_;
   std::vector<Domain> domains_;
   int64_t share_sum_ = 0;
-  int64_t fingerprint_ = 0;      // of the data: names, sizes and content
+  int64_t fingerprint_ = 0;      // of the data
   int64_t pieces_ = 0;           // given so far
   int64_t current_domain_ = -1;  // of the document that is under way; -1: none
   int64_t current_offset_ = 0;   // tokens of it given so far

@@ -311,6 +311,42 @@ TEST_CASE("loader: a position is refused in shards of the same names and sizes b
   }
 }
 
+TEST_CASE("loader: a position holds in the same documents from another place, and in shards of before") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "train-00000.h5";
+  const auto write = [&](const std::string& source, const std::string& tokenizer, int32_t last) {
+    ShardWriter writer(path, {300, tokenizer, source});
+    writer.add(std::vector<int32_t>{1, 2}, 5);
+    writer.add(std::vector<int32_t>{3, 4, 5, last}, 5);
+    writer.finish();
+    writer.publish();
+  };
+  const auto refusal = [&](const std::vector<int64_t>& cursor) {
+    return message_of<InputError>([&] { Loader(options(folder.path())).seek(cursor); });
+  };
+  write("/home/me/text", "numbers", 6);
+  const std::vector<int64_t> cursor = Loader(options(folder.path())).cursor();
+  // What the version before wrote: a fingerprint with the checksum of the whole file.
+  std::vector<int64_t> former = cursor;
+  former[0] = 2;
+  former[1] = static_cast<int64_t>(
+      hash_name(concat("300 numbers\n 6 0 2 ", ShardReader(path).sealed_crc().value())) >> 1);
+  CHECK(refusal(cursor) == "no exception");
+  CHECK(refusal(former) == "no exception");
+  write("/mnt/text", "numbers", 6);
+  CHECK(refusal(cursor) == "no exception");
+  CHECK(contains(refusal(former), "other data"));
+  write("/mnt/text", "numbers", 7);
+  CHECK(contains(refusal(cursor), "other data"));
+  write("/home/me/text", "letters", 6);
+  CHECK(contains(refusal(cursor), "other data"));
+  write("/home/me/text", "numbers", 6);
+  CHECK(refusal(former) == "no exception");
+  former[0] = 1;
+  CHECK(contains(refusal(former), "'loader_cursor') has version 1, expected version 2 to 3: resume with"));
+  CHECK(contains(refusal({}), "is empty"));
+}
+
 TEST_CASE("held-out reader: however few tokens are asked for, every domain gives a target") {
   const TemporaryFolder folder;
   Corpus corpus;
