@@ -117,8 +117,9 @@ class Hdf5Reader {
   std::string text_attribute(const std::string& name) const;
   int64_t integer_attribute(const std::string& name) const;
   std::vector<int64_t> integers_attribute(const std::string& name) const;  // rank 1
-  // Throws where the attribute `format` is not `format` or `version` is above `newest` or below 1.
-  void require_format(const std::string& format, int64_t newest) const;
+  // Throws where the attribute `format` is not `format` or `version` is above `newest` or below 1. `what` is
+  // the kind of file in words: "a checkpoint".
+  void require_format(const char* what, const std::string& format, int64_t newest) const;
 
   std::vector<std::string> datasets() const;  // full paths "/group/name", sorted
   bool has_dataset(const std::string& name) const;

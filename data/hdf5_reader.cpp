@@ -114,7 +114,8 @@ Hdf5Reader::Hdf5Reader(const std::string& path) : state_(std::make_unique<State>
   if (!seal.damage.empty()) {
     const bool readable = seal.damage.find("checksum") != std::string::npos;
     const std::string place = readable ? state_->first_damaged_dataset(*this) : "";
-    throw InputError(concat("'", path, "': ", seal.damage, place.empty() ? "" : " (in " + place + ")"));
+    throw InputError(concat("'", path, "': ", seal.damage, place.empty() ? "" : " (in " + place + ")",
+                            "; copy it again or write it anew"));
   }
   state_->file();
 }
@@ -168,7 +169,7 @@ std::string Hdf5Reader::text_attribute(const std::string& name) const {
   const Hdf5Handle type(state_->check(H5Aget_type(handle.get()), what, "H5Aget_type"), H5Tclose);
   const Hdf5Handle space(state_->check(H5Aget_space(handle.get()), what, "H5Aget_space"), H5Sclose);
   DLCM_CHECK_INPUT(H5Tget_class(type.get()) == H5T_STRING && H5Sget_simple_extent_npoints(space.get()) == 1,
-                   "'", path(), "': ", what, " is not text");
+                   "'", path(), "': ", what, " is not text, expected one text");
   if (H5Tis_variable_str(type.get()) > 0) {
     char* text = nullptr;
     const Hdf5Handle memory(state_->check(H5Tcopy(type.get()), what, "H5Tcopy"), H5Tclose);
@@ -188,7 +189,8 @@ std::vector<int64_t> Hdf5Reader::integers_attribute(const std::string& name) con
   const Hdf5Handle handle = state_->open_attribute(name);
   const Hdf5Handle type(state_->check(H5Aget_type(handle.get()), what, "H5Aget_type"), H5Tclose);
   const Hdf5Handle space(state_->check(H5Aget_space(handle.get()), what, "H5Aget_space"), H5Sclose);
-  DLCM_CHECK_INPUT(H5Tget_class(type.get()) == H5T_INTEGER, "'", path(), "': ", what, " is not an integer");
+  DLCM_CHECK_INPUT(H5Tget_class(type.get()) == H5T_INTEGER, "'", path(), "': ", what,
+                   " does not hold integers, as expected");
   const hssize_t count =
       state_->check(H5Sget_simple_extent_npoints(space.get()), what, "H5Sget_simple_extent_npoints");
   std::vector<int64_t> values(static_cast<size_t>(count));
@@ -203,15 +205,16 @@ int64_t Hdf5Reader::integer_attribute(const std::string& name) const {
   return values[0];
 }
 
-void Hdf5Reader::require_format(const std::string& format, int64_t newest) const {
-  DLCM_CHECK_INPUT(has_attribute("format"), "'", path(), "' has no attribute 'format', expected '", format,
-                   "'");
+void Hdf5Reader::require_format(const char* what, const std::string& format, int64_t newest) const {
+  DLCM_CHECK_INPUT(has_attribute("format"), "'", path(), "' is not ", what,
+                   ": it has no attribute 'format', expected '", format, "'");
   const std::string found = text_attribute("format");
-  DLCM_CHECK_INPUT(found == format, "'", path(), "': attribute 'format' is '", found, "', expected '", format,
-                   "'");
+  DLCM_CHECK_INPUT(found == format, "'", path(), "' is not ", what, ": its attribute 'format' is '", found,
+                   "', expected '", format, "'");
   const int64_t version = integer_attribute("version");
   DLCM_CHECK_INPUT(version >= 1 && version <= newest, "'", path(), "': attribute 'version' is ", version,
-                   ", this program reads ", format, " up to version ", newest);
+                   ", expected 1", newest > 1 ? concat(" to ", newest) : "",
+                   ": read it with the program that wrote it");
 }
 
 std::vector<std::string> Hdf5Reader::datasets() const {

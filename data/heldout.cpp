@@ -29,8 +29,9 @@ int64_t bytes_before(int64_t bytes, int64_t targets, int64_t all_targets) {
 }  // namespace
 
 HeldoutReader::HeldoutReader(const HeldoutOptions& options) : options_(options) {
-  DLCM_CHECK_INPUT(options.context >= 1 && options.batch_tokens >= options.context, "evaluation: batches of ",
-                   options.batch_tokens, " tokens for a context of ", options.context);
+  DLCM_CHECK_INPUT(options.context >= 1 && options.batch_tokens >= options.context, "evaluation: a batch of ",
+                   options.batch_tokens, " tokens cannot hold a context of ", options.context,
+                   ", expected a context of at least 1 and a batch of at least the context");
   int64_t total = 0;
   for (const ShardDomain& domain : find_shards(options.source)) {
     Part part{shards_.size(), shards_.size(), 0};
@@ -43,7 +44,8 @@ HeldoutReader::HeldoutReader(const HeldoutOptions& options) : options_(options) 
     total += part.tokens;
     parts_.push_back(part);
   }
-  DLCM_CHECK_INPUT(total > 0, "'", options.source, "' holds no documents");
+  DLCM_CHECK_INPUT(total > 0, "'", options.source,
+                   "' holds no documents to evaluate: make held-out shards with tokenize --heldout");
   if (options.max_tokens < 0 || options.max_tokens >= total) return;
   for (Part& part : parts_) {
     const auto share = static_cast<int64_t>(Int128{part.tokens} * options.max_tokens / total);

@@ -47,7 +47,7 @@ void require_weights(const std::map<std::string, double>& weights, const std::ve
                      "' of '", folder, "'; 0 leaves it out");
   }
   DLCM_CHECK_INPUT(std::isfinite(sum) && sum > 0, "data.weights: their sum is ", sum,
-                   ", expected more than 0");
+                   ", expected more than 0: give a domain a weight above 0");
 }
 
 }  // namespace
@@ -77,7 +77,9 @@ void Loader::open_domain(const ShardDomain& source) {
     domain.first_document.push_back(domain.documents() + shard.documents());
     domain.tokens += shard.tokens();
   }
-  DLCM_CHECK_INPUT(domain.documents() > 0, "'", source.paths[0], "' and its neighbours hold no documents");
+  DLCM_CHECK_INPUT(domain.documents() > 0, "the training shards in '", options_.folder, "'",
+                   source.name.empty() ? "" : concat(", domain '", source.name, "',"),
+                   " hold no documents: make them with tokenize, from inputs that hold text");
   domains_.push_back(std::move(domain));
 }
 

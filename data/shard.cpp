@@ -20,7 +20,7 @@ constexpr uint64_t kMaxDocumentBytes = uint64_t{1} << 48;
 constexpr int64_t kMaxVocabulary = std::numeric_limits<int32_t>::max();
 
 ShardHeader read_header(const Hdf5Reader& file) {
-  file.require_format(kShardFormat, kShardVersion);
+  file.require_format("a token shard", kShardFormat, kShardVersion);
   ShardHeader header;
   header.vocab_size = file.integer_attribute("vocab_size");
   DLCM_CHECK_INPUT(header.vocab_size >= 1 && header.vocab_size <= kMaxVocabulary, "'", file.path(),
@@ -44,6 +44,13 @@ std::vector<uint64_t> read_offsets(const Hdf5Reader& file, int64_t tokens) {
   DLCM_CHECK_INPUT(offsets.back() == static_cast<uint64_t>(tokens), place, " ends with ", offsets.back(),
                    ", dataset '/tokens' has ", tokens, " tokens");
   return offsets;
+}
+
+fs::directory_iterator entries_of(const std::string& folder) {
+  std::error_code error;
+  fs::directory_iterator entries(folder, error);
+  DLCM_CHECK(!error, "cannot read the folder '", folder, "': ", error.message());
+  return entries;
 }
 
 template <class T>
@@ -188,7 +195,7 @@ std::string ShardReader::content() const {
 
 std::vector<std::string> shard_paths(const std::string& folder, const std::string& kind) {
   std::vector<std::string> paths;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+  for (const fs::directory_entry& entry : entries_of(folder)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with(kind + "-") && name.ends_with(".h5")) paths.push_back(entry.path().string());
   }
@@ -198,10 +205,12 @@ std::vector<std::string> shard_paths(const std::string& folder, const std::strin
 
 std::vector<ShardDomain> shard_domains(const std::string& folder, const std::string& kind) {
   std::error_code error;
-  DLCM_CHECK_INPUT(fs::exists(folder, error), "there is no folder '", folder, "'");
-  DLCM_CHECK_INPUT(fs::is_directory(folder, error), "'", folder, "' is not a folder");
+  DLCM_CHECK_INPUT(fs::exists(folder, error), "there is no folder '", folder,
+                   "', expected one with shards (tokenize --output)");
+  DLCM_CHECK_INPUT(fs::is_directory(folder, error), "'", folder,
+                   "' is not a folder, expected one with shards (tokenize --output)");
   std::vector<ShardDomain> domains;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+  for (const fs::directory_entry& entry : entries_of(folder)) {
     if (!entry.is_directory()) continue;
     ShardDomain domain{entry.path().filename().string(), shard_paths(entry.path().string(), kind)};
     if (!domain.paths.empty()) domains.push_back(std::move(domain));
@@ -217,12 +226,13 @@ std::vector<ShardDomain> shard_domains(const std::string& folder, const std::str
 }
 
 void require_same_vocabulary(const ShardReader& first, const ShardReader& other) {
+  constexpr char kRemedy[] = ": tokenize all of them with the same tokenizer";
   DLCM_CHECK_INPUT(first.header().vocab_size == other.header().vocab_size, "'", other.path(),
                    "': vocab_size is ", other.header().vocab_size, ", but '", first.path(), "' has ",
-                   first.header().vocab_size);
+                   first.header().vocab_size, kRemedy);
   DLCM_CHECK_INPUT(first.header().tokenizer == other.header().tokenizer, "'", other.path(),
                    "': tokenizer is '", other.header().tokenizer, "', but '", first.path(), "' has '",
-                   first.header().tokenizer, "'");
+                   first.header().tokenizer, "'", kRemedy);
 }
 
 }  // namespace dlcm::data

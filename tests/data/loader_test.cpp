@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 #include <doctest/doctest.h>
 
-#include "data/heldout.h"
 #include "tensor/random.h"
+#include "tests/data/corpus.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace dlcm;
@@ -15,35 +14,6 @@ using namespace dlcm::data;
 using namespace dlcm::test;
 
 namespace {
-
-constexpr int64_t kVocabulary = 70000;
-
-// Tokens are numbered through, so that each stored token is told from all others.
-class Corpus {
- public:
-  void write(const std::string& folder, const std::string& kind, int index,
-             const std::vector<int64_t>& lengths, int64_t vocab_size = kVocabulary,
-             const std::string& tokenizer = "numbers") {
-    std::filesystem::create_directories(folder);
-    ShardWriter writer(concat(folder, "/", kind, "-0000", index, ".h5"), {vocab_size, tokenizer, ""});
-    for (const int64_t length : lengths) {
-      std::vector<int32_t> tokens(static_cast<size_t>(length));
-      std::iota(tokens.begin(), tokens.end(), next_);
-      firsts.push_back(next_);
-      next_ += static_cast<int32_t>(length);
-      writer.add(tokens, 3 * length + 1);
-      bytes += 3 * length + 1;
-    }
-    writer.finish();
-    writer.publish();
-  }
-  int64_t tokens() const { return next_; }
-  std::vector<int32_t> firsts;  // of the documents
-  int64_t bytes = 0;
-
- private:
-  int32_t next_ = 0;
-};
 
 std::vector<int64_t> some_lengths(size_t count, uint64_t seed) {
   std::vector<int64_t> lengths;
@@ -242,6 +212,10 @@ TEST_CASE("loader: what cannot be trained on is said") {
   };
   CHECK(contains(message(options(folder / "none")), "there is no folder"));
   CHECK(contains(message(options(folder.path())), "no training shards"));
+  corpus.write(folder / "nothing/a", "train", 0, {});
+  CHECK(contains(message(options(folder / "nothing")),
+                 "nothing', domain 'a', hold no documents: make them with tokenize"));
+  std::filesystem::remove_all(folder / "nothing");
   write_domains(corpus, folder.path());
   CHECK(contains(weights({{"code", 1}}), "no weight for the domain 'english'"));
   CHECK(contains(weights({{"code", 1}, {"math", 1}}), "no domain 'math'; it has code, english"));
@@ -254,7 +228,8 @@ TEST_CASE("loader: what cannot be trained on is said") {
   Loader loader(options(folder.path()));
   LoaderOptions other_seed = options(folder.path());
   other_seed.seed = 99;
-  CHECK(contains(message_of<InputError>([&] { loader.seek(Loader(other_seed).cursor()); }), "seed 99"));
+  CHECK(contains(message_of<InputError>([&] { loader.seek(Loader(other_seed).cursor()); }),
+                 "of seed 99, but train.seed is 5: resume with --set train.seed=99"));
   std::vector<int64_t> impossible = loader.cursor();
   impossible[4] = 1;
   CHECK(contains(message_of<InputError>([&] { loader.seek(impossible); }), "impossible"));
@@ -345,83 +320,4 @@ TEST_CASE("loader: a position holds in the same documents from another place, an
   former[0] = 1;
   CHECK(contains(refusal(former), "'loader_cursor') has version 1, expected version 2 to 3: resume with"));
   CHECK(contains(refusal({}), "is empty"));
-}
-
-TEST_CASE("held-out reader: however few tokens are asked for, every domain gives a target") {
-  const TemporaryFolder folder;
-  Corpus corpus;
-  corpus.write(folder / "a", "heldout", 0, {50, 40});
-  corpus.write(folder / "b", "heldout", 0, {1, 1});  // the first targets are in the next shard
-  corpus.write(folder / "b", "heldout", 1, {1, 9});
-  corpus.write(folder / "c", "heldout", 0, {1});  // none at all
-  const auto read = [&](const std::string& source, int64_t max_tokens) {
-    HeldoutReader reader({source, 8, 16, max_tokens});
-    int64_t tokens = 0, targets = 0;
-    while (const auto next = reader.next()) {
-      tokens += next->batch.token_count();
-      for (const int32_t target : next->batch.targets.to_vector<int32_t>()) targets += target >= 0;
-    }
-    CHECK(tokens == reader.tokens());
-    return std::pair(tokens, targets);
-  };
-  using Counts = std::pair<int64_t, int64_t>;
-  for (const int64_t max_tokens : {1, 2, 3}) {
-    CHECK(read(folder.path(), max_tokens) == Counts(2 + 4 + 1, 2 + 1));
-    CHECK(read(folder / "b", 1) == Counts(4, 1));
-  }
-  CHECK(read(folder.path(), 60) == Counts(52 + 6 + 1, 49 + 2 + 3));
-  CHECK(read(folder.path(), 0) == Counts(0, 0));
-  CHECK(read(folder / "c", 1) == Counts(1, 0));
-}
-
-TEST_CASE("held-out reader: all documents in order, bytes pro rata") {
-  const TemporaryFolder folder;
-  Corpus corpus;
-  corpus.write(folder / "code", "heldout", 0, {40, 1, 90});
-  corpus.write(folder / "code", "heldout", 1, {64});
-  corpus.write(folder / "english", "heldout", 0, {33, 2});
-  const auto read = [&](int64_t max_tokens, int64_t batch_tokens) {
-    HeldoutReader reader({folder.path(), 32, batch_tokens, max_tokens});
-    std::vector<int32_t> tokens, targets;
-    int64_t bytes = 0;
-    while (const auto next = reader.next()) {
-      CHECK(next->batch.token_count() <= batch_tokens);
-      bytes += next->bytes;
-      const auto some = next->batch.tokens.to_vector<int32_t>();
-      tokens.insert(tokens.end(), some.begin(), some.end());
-      for (const int32_t target : next->batch.targets.to_vector<int32_t>()) {
-        if (target >= 0) targets.push_back(target);
-      }
-    }
-    CHECK(static_cast<int64_t>(tokens.size()) == reader.tokens());
-    return std::tuple(tokens, targets, bytes);
-  };
-  std::vector<int32_t> all(static_cast<size_t>(corpus.tokens()));
-  std::iota(all.begin(), all.end(), 0);
-  for (const int64_t batch_tokens : {32, 33, 100, 1000}) {
-    const auto [tokens, targets, bytes] = read(-1, batch_tokens);
-    CHECK(tokens == all);
-    CHECK(targets.size() == all.size() - corpus.firsts.size());
-    CHECK(bytes == corpus.bytes);
-  }
-  const auto [tokens, targets, bytes] = read(115, 64);  // half of each domain
-  CHECK(tokens.size() >= 113);
-  CHECK(tokens.size() <= 115);
-  CHECK(bytes < corpus.bytes);
-  CHECK(bytes > corpus.bytes / 3);
-  HeldoutReader reader({folder / "code/heldout-00001.h5", 32, 64, -1});
-  CHECK(reader.tokens() == 64);
-  CHECK(reader.next().has_value());
-  CHECK(!reader.next().has_value());
-  reader.restart();
-  CHECK(reader.next()->batch.token_count() == 64);
-  CHECK(contains(message_of<InputError>([&] {
-                   HeldoutReader({folder / "none", 32, 64, -1});
-                 }),
-                 "there is no"));
-  std::filesystem::create_directories(folder / "empty");
-  CHECK(contains(message_of<InputError>([&] {
-                   HeldoutReader({folder / "empty", 32, 64, -1});
-                 }),
-                 "no held-out"));
 }

@@ -193,6 +193,7 @@ TEST_CASE("shard: damaged tokens are named by their dataset") {
   write_bytes(path, bytes);
   const std::string message = message_of<InputError>([&] { const ShardReader reader(path); });
   CHECK(contains(message, "damaged: checksum differs"));
+  CHECK(contains(message, "; copy it again or write it anew"));
   CHECK(contains(message, "'/tokens'"));
   // Without a seal HDF5's own checksum is left, and tells when the tokens are read.
   write_bytes(path, bytes.substr(512));
@@ -236,9 +237,12 @@ TEST_CASE("shard: wrong content names the dataset or attribute, what was expecte
   CHECK(damage_message({}) == "no exception");
   Foreign f;
   f.with_format = false;
-  CHECK(contains(damage_message(f), "no attribute 'format', expected 'dlcm-tokens'"));
+  CHECK(contains(damage_message(f),
+                 "is not a token shard: it has no attribute 'format', expected 'dlcm-tokens'"));
   f = {}, f.format = "dlcm-checkpoint";
-  CHECK(contains(damage_message(f), "'format' is 'dlcm-checkpoint', expected 'dlcm-tokens'"));
+  CHECK(
+      contains(damage_message(f),
+               "is not a token shard: its attribute 'format' is 'dlcm-checkpoint', expected 'dlcm-tokens'"));
   f = {}, f.version = 2;
   CHECK(contains(damage_message(f), "'version' is 2"));
   f = {}, f.with_vocab = false;
