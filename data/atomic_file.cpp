@@ -114,7 +114,7 @@ void replace_link(const std::string& path, const std::string& target) {
   std::error_code error;
   const fs::file_type type = fs::symlink_status(path, error).type();
   DLCM_CHECK(type == fs::file_type::not_found || type == fs::file_type::symlink, "cannot write '", path,
-             "': a file that is not a link has this name");
+             "': a file or folder that is not a link has this name: move it away");
   const std::string temporary = temporary_name(path);
   unlink(temporary.c_str());
   const bool linked = symlink(target.c_str(), temporary.c_str()) == 0;

@@ -24,6 +24,7 @@ class AtomicFile {
   // Takes disk space for the first `bytes` bytes now, so that a full disk is noticed before anything is
   // written. Does nothing where the file system cannot do it.
   void reserve(uint64_t bytes);
+  uint64_t reserved() const { return reserved_; }  // bytes, so far
   // Gives back what was reserved and not used, writes to the disk, closes the descriptor.
   void finish();
   // Renames to the final name, durably. After finish().

@@ -66,7 +66,7 @@ void write_header(Hdf5Writer& writer, const CheckpointHeader& header) {
 }
 
 CheckpointHeader read_header(const Hdf5Reader& file) {
-  file.require_format(kCheckpointFormat, kCheckpointVersion);
+  file.require_format("a checkpoint", kCheckpointFormat, kCheckpointVersion);
   CheckpointHeader header;
   header.config = file.text_attribute("config");
   header.step = file.integer_attribute("step");
@@ -100,13 +100,13 @@ void write_checkpoint(const std::string& path, const Checkpoint& checkpoint) {
   require_matching_moments(checkpoint);
   const auto datasets = all_datasets(checkpoint);
   Hdf5Writer writer(path);
+  write_header(writer, checkpoint.header);
   for (const auto& [name, tensor] : datasets) {
     DLCM_CHECK(tensor->defined() && tensor->dtype() == DType::f32, "checkpoint: '", name,
                "' is not a float32 tensor");
-    writer.plan(ElementType::f32, stored_sizes(*tensor));
+    writer.plan(name, ElementType::f32, stored_sizes(*tensor));
   }
   writer.reserve_planned();
-  write_header(writer, checkpoint.header);
   for (const auto& [name, tensor] : datasets) {
     const Tensor host = tensor->to(Device::cpu());
     writer.dataset(name, stored_sizes(host), host.data<float>());
@@ -124,7 +124,7 @@ CheckpointReader::CheckpointReader(const std::string& path) : file_(path), heade
                      element_name(info.type), ", expected float32");
     parameters_.emplace_back(dataset.substr(sizeof(kModel) - 1), Shape(info.sizes));
   }
-  DLCM_CHECK_INPUT(!parameters_.empty(), "'", path, "' has no datasets in '/model'");
+  DLCM_CHECK_INPUT(!parameters_.empty(), "'", path, "' holds no parameters: it has no datasets in '/model'");
 }
 
 void CheckpointReader::read_into(const std::string& dataset, const Tensor& destination) const {
@@ -161,16 +161,17 @@ void CheckpointReader::require_parameters(const std::vector<std::string>& names)
     if (expected.erase(name) == 0) unknown.push_back(name);
   }
   const std::vector<std::string> missing(expected.begin(), expected.end());
-  DLCM_CHECK_INPUT(
-      missing.empty() && unknown.empty(), "'", path(),
-      "' is not a checkpoint of this model:", missing.empty() ? "" : concat(" missing ", join(missing), ";"),
-      unknown.empty() ? "" : concat(" unknown ", join(unknown), ";"), " is the configuration its own?");
+  DLCM_CHECK_INPUT(missing.empty() && unknown.empty(), "'", path(), "' is not a checkpoint of this model:",
+                   missing.empty() ? "" : concat(" missing ", join(missing), ";"),
+                   unknown.empty() ? "" : concat(" unknown ", join(unknown), ";"),
+                   " give the configuration that it was trained with");
 }
 
 Checkpoint read_checkpoint(const std::string& path, CheckpointPart part) {
   const CheckpointReader reader(path);
   const bool everything = part == CheckpointPart::everything;
-  DLCM_CHECK_INPUT(!everything || reader.has_optimizer(), "'", path, "' has no datasets in '/optimizer'");
+  DLCM_CHECK_INPUT(!everything || reader.has_optimizer(), "'", path,
+                   "' holds no optimizer moments: it has no datasets in '/optimizer'");
   Checkpoint checkpoint;
   checkpoint.header = reader.header();
   for (const auto& [name, shape] : reader.parameters()) {
@@ -199,12 +200,13 @@ std::string newest_checkpoint(const std::string& file_or_run_folder) {
   if (!fs::is_directory(path, error)) return file_or_run_folder;
   const fs::path folder = path / "checkpoints";
   DLCM_CHECK_INPUT(fs::is_directory(folder, error), "'", file_or_run_folder,
-                   "' is not the folder of a run: it has no folder 'checkpoints'");
+                   "' is not the folder of a run (train --output): it has no folder 'checkpoints'");
   const fs::path latest = folder / "latest.h5";
   DLCM_CHECK_INPUT(fs::symlink_status(latest, error).type() != fs::file_type::not_found, "'", folder.string(),
                    "' has no 'latest.h5': the run has not written a checkpoint yet");
   DLCM_CHECK_INPUT(fs::exists(latest, error), "'", latest.string(), "' names '",
-                   fs::read_symlink(latest, error).string(), "', which is missing");
+                   fs::read_symlink(latest, error).string(),
+                   "', which is missing: bring it back, or name another checkpoint in that folder");
   return latest.string();
 }
 

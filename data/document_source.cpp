@@ -23,14 +23,35 @@ std::string without_compression(std::string name) {
   return name;
 }
 
-// nlohmann's messages begin with "[json.exception.parse_error.101] " and may hold line ends.
+// Messages are one line, whatever a file holds.
+std::string one_line(std::string text) {
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
+  return text;
+}
+
+// nlohmann's messages begin with "[json.exception.parse_error.101] parse error at line 1, column 5: ", where
+// the line is of what was parsed.
 std::string short_reason(const nlohmann::json::exception& error) {
   std::string reason = error.what();
   const size_t mark = reason.find("] ");
   if (mark != std::string::npos) reason.erase(0, mark + 2);
-  std::replace_if(
-      reason.begin(), reason.end(), [](unsigned char c) { return c < ' '; }, ' ');
-  return reason;
+  constexpr std::string_view kPlace = "parse error at line 1, ";
+  if (reason.starts_with(kPlace)) reason.erase(0, kPlace.size());
+  return one_line(reason);
+}
+
+// The names of an object's fields, the first few.
+std::string field_names(const nlohmann::json& object) {
+  constexpr size_t kShown = 5;
+  constexpr size_t kShownBytes = 40;
+  std::string names;
+  size_t shown = 0;
+  for (const auto& field : object.items()) {
+    if (++shown > kShown) return one_line(names) + ", ...";
+    names += concat(names.empty() ? "" : ", ", "'", utf8_prefix(field.key(), kShownBytes), "'");
+  }
+  return names.empty() ? "none" : one_line(names);
 }
 
 // The field `text` of the object in a line.
@@ -44,7 +65,8 @@ std::string json_text(const std::string& line, const std::string& place) {
   DLCM_CHECK_INPUT(object.is_object(), place, ": expected an object with a field 'text', found ",
                    object.type_name());
   const auto field = object.find("text");
-  DLCM_CHECK_INPUT(field != object.end(), place, ": the object has no field 'text'");
+  DLCM_CHECK_INPUT(field != object.end(), place,
+                   ": the object has no field 'text'; its fields: ", field_names(object));
   DLCM_CHECK_INPUT(field->is_string(), place, ": the field 'text' is ", field->type_name(),
                    ", expected a string");
   return std::move(field->get_ref<std::string&>());
@@ -74,7 +96,8 @@ std::vector<std::string> input_files(const std::string& input) {
     }
   }
   DLCM_CHECK(!error, "cannot read the folder '", input, "': ", error.message());
-  DLCM_CHECK_INPUT(!files.empty(), "the folder '", input, "' holds no files");
+  DLCM_CHECK_INPUT(!files.empty(), "the folder '", input,
+                   "' holds no files (names that begin with a dot are left out)");
   std::sort(files.begin(), files.end());
   return files;
 }
@@ -142,7 +165,8 @@ bool DocumentSource::next_json_document(std::string& text) {
     if (is_blank(line)) continue;
     const std::string place = concat("'", path_, "' line ", line_);
     const size_t invalid = first_invalid_utf8(line);
-    DLCM_CHECK_INPUT(invalid == line.size(), place, ": invalid UTF-8 at byte ", invalid, " of the line");
+    DLCM_CHECK_INPUT(invalid == line.size(), place, ": invalid UTF-8 at byte ", invalid,
+                     " of the line: inputs are text in UTF-8, convert the file or leave it out");
     text = json_text(line, place);
     if (!text.empty()) return true;
     ++empty_documents_;
@@ -160,7 +184,8 @@ void DocumentSource::read_text_file(std::string& text) {
     if (got == 0) break;
   }
   const size_t invalid = first_invalid_utf8(text);
-  DLCM_CHECK_INPUT(invalid == text.size(), "'", path_, "': invalid UTF-8 at byte ", invalid);
+  DLCM_CHECK_INPUT(invalid == text.size(), "'", path_, "': invalid UTF-8 at byte ", invalid,
+                   ": inputs are text in UTF-8, convert the file or leave it out");
 }
 
 bool DocumentSource::next(std::string& text) {

@@ -56,8 +56,10 @@ class Hdf5Writer {
   Hdf5Writer& operator=(Hdf5Writer&&) noexcept;
 
   // Announces datasets to come, so that the disk space of all of them is taken before the first is written.
-  void plan(ElementType type, const std::vector<int64_t>& sizes);
+  void plan(const std::string& name, ElementType type, const std::vector<int64_t>& sizes);
   void reserve_planned();
+  // Disk space taken so far: never less than what is written, and seldom twice as much.
+  uint64_t reserved_bytes() const;
 
   // Attributes of the file. Text is variable-length UTF-8.
   void attribute(const std::string& name, const std::string& value);
@@ -91,9 +93,13 @@ class Hdf5Writer {
   std::unique_ptr<State> state_;
 };
 
+// A reader holds its file open only as long as few are open (data/open_files.h), and opens it again when it
+// is used. What is read is what was verified: a file that was replaced, written or removed since is then an
+// InputError. While it stays open, a file that was replaced or removed by name is read on as it was, and one
+// that somebody writes to in place is noticed by the checksums of its chunks.
 class Hdf5Reader {
  public:
-  // Opens the file and, where it is sealed, verifies all of it. Damage names the dataset where its own
+  // Opens the file and, where it is sealed, verifies all of it, once. Damage names the dataset where its own
   // checksum tells.
   explicit Hdf5Reader(const std::string& path);
   ~Hdf5Reader();
@@ -111,8 +117,9 @@ class Hdf5Reader {
   std::string text_attribute(const std::string& name) const;
   int64_t integer_attribute(const std::string& name) const;
   std::vector<int64_t> integers_attribute(const std::string& name) const;  // rank 1
-  // Throws where the attribute `format` is not `format` or `version` is above `newest` or below 1.
-  void require_format(const std::string& format, int64_t newest) const;
+  // Throws where the attribute `format` is not `format` or `version` is above `newest` or below 1. `what` is
+  // the kind of file in words: "a checkpoint".
+  void require_format(const char* what, const std::string& format, int64_t newest) const;
 
   std::vector<std::string> datasets() const;  // full paths "/group/name", sorted
   bool has_dataset(const std::string& name) const;

@@ -1,7 +1,9 @@
 #include <algorithm>
+#include <filesystem>
 #include <map>
 
 #include "data/hdf5_internal.h"
+#include "data/open_files.h"
 #include "data/seal.h"
 
 namespace dlcm::data {
@@ -33,34 +35,61 @@ herr_t collect_dataset(hid_t group, const char* name, const H5L_info_t* link, vo
 
 }  // namespace
 
-struct Hdf5Reader::State {
+struct Hdf5Reader::State final : PooledFile {
   explicit State(const std::string& path) : site{path, Hdf5Use::reading} {}
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() { release(); }
 
   template <class T>
   T check(T result, const std::string& what, const char* call) const {
     return hdf5_check(result, site, what, call);
   }
-  void open();
+  // The open file; handles of it are good until another reader is used, which may close this one.
+  hid_t file();
   hid_t dataset(const std::string& name);
-  Hdf5Handle open_attribute(const std::string& name) const;
+  Hdf5Handle open_attribute(const std::string& name);
   std::string first_damaged_dataset(const Hdf5Reader& reader);
 
   Hdf5Site site;
+  std::string real_path;               // what a link led to when it was verified: `latest.h5` moves on
+  FileStamp stamp;                     // of the file that was verified
   std::optional<uint32_t> sealed_crc;  // nothing: not sealed
-  Hdf5Handle file;
-  std::map<std::string, Hdf5Handle> opened;  // declared last: closed before the file
+  Hdf5Handle open_handle;
+  std::map<std::string, Hdf5Handle> opened;  // datasets
+
+ private:
+  void open_file() override;
+  void close_file() override;
 };
 
-void Hdf5Reader::State::open() {
+hid_t Hdf5Reader::State::file() {
+  silence_hdf5();
+  use();
+  return open_handle.get();
+}
+
+// What is read must be what was verified, also when the file was closed in between.
+void Hdf5Reader::State::open_file() {
+  const std::optional<FileStamp> found = file_stamp(real_path);
+  DLCM_CHECK_INPUT(found.has_value(), "'", site.path,
+                   "' is gone: it was there when this program verified it; bring it back and start again");
+  DLCM_CHECK_INPUT(*found == stamp, "'", site.path,
+                   "' has changed since this program verified it; start again with files that nobody writes");
   const Hdf5Handle access = file_access(site);
-  file = Hdf5Handle(check(H5Fopen(site.path.c_str(), H5F_ACC_RDONLY, access.get()), "", "H5Fopen"), H5Fclose);
+  open_handle =
+      Hdf5Handle(check(H5Fopen(real_path.c_str(), H5F_ACC_RDONLY, access.get()), "", "H5Fopen"), H5Fclose);
+}
+
+void Hdf5Reader::State::close_file() {
+  opened.clear();
+  open_handle.close();
 }
 
 // The dataset whose own checksums show the damage of a file that its seal found damaged: "dataset '/tokens'";
 // empty where none does.
 std::string Hdf5Reader::State::first_damaged_dataset(const Hdf5Reader& reader) {
   try {
-    open();
     for (const std::string& name : reader.datasets()) {
       try {
         reader.verify(name);
@@ -76,14 +105,19 @@ std::string Hdf5Reader::State::first_damaged_dataset(const Hdf5Reader& reader) {
 
 Hdf5Reader::Hdf5Reader(const std::string& path) : state_(std::make_unique<State>(path)) {
   silence_hdf5();
-  const SealCheck seal = check_seal(path);
+  std::error_code error;
+  state_->real_path = std::filesystem::canonical(path, error).string();
+  if (error) state_->real_path = path;
+  const SealCheck seal = check_seal(state_->real_path, path);
+  state_->stamp = seal.stamp;
   if (seal.sealed) state_->sealed_crc = seal.crc;
   if (!seal.damage.empty()) {
     const bool readable = seal.damage.find("checksum") != std::string::npos;
     const std::string place = readable ? state_->first_damaged_dataset(*this) : "";
-    throw InputError(concat("'", path, "': ", seal.damage, place.empty() ? "" : " (in " + place + ")"));
+    throw InputError(concat("'", path, "': ", seal.damage, place.empty() ? "" : " (in " + place + ")",
+                            "; copy it again or write it anew"));
   }
-  state_->open();
+  state_->file();
 }
 
 Hdf5Reader::~Hdf5Reader() {
@@ -105,27 +139,22 @@ std::optional<uint32_t> Hdf5Reader::sealed_crc() const {
 }
 
 std::vector<std::string> Hdf5Reader::attribute_names() const {
-  silence_hdf5();
   std::vector<std::string> names;
-  state_->check(
-      H5Aiterate2(state_->file.get(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect_attribute, &names), "",
-      "H5Aiterate2");
+  state_->check(H5Aiterate2(state_->file(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect_attribute, &names),
+                "", "H5Aiterate2");
   std::sort(names.begin(), names.end());
   return names;
 }
 
 bool Hdf5Reader::has_attribute(const std::string& name) const {
-  silence_hdf5();
-  return state_->check(H5Aexists(state_->file.get(), name.c_str()), quoted("attribute", name), "H5Aexists") >
-         0;
+  return state_->check(H5Aexists(state_->file(), name.c_str()), quoted("attribute", name), "H5Aexists") > 0;
 }
 
-Hdf5Handle Hdf5Reader::State::open_attribute(const std::string& name) const {
-  silence_hdf5();
+Hdf5Handle Hdf5Reader::State::open_attribute(const std::string& name) {
   const std::string what = quoted("attribute", name);
-  const htri_t exists = check(H5Aexists(file.get(), name.c_str()), what, "H5Aexists");
+  const htri_t exists = check(H5Aexists(file(), name.c_str()), what, "H5Aexists");
   DLCM_CHECK_INPUT(exists > 0, "'", site.path, "' has no attribute '", name, "'");
-  return Hdf5Handle(check(H5Aopen(file.get(), name.c_str(), H5P_DEFAULT), what, "H5Aopen"), H5Aclose);
+  return Hdf5Handle(check(H5Aopen(file(), name.c_str(), H5P_DEFAULT), what, "H5Aopen"), H5Aclose);
 }
 
 bool Hdf5Reader::is_text_attribute(const std::string& name) const {
@@ -140,7 +169,7 @@ std::string Hdf5Reader::text_attribute(const std::string& name) const {
   const Hdf5Handle type(state_->check(H5Aget_type(handle.get()), what, "H5Aget_type"), H5Tclose);
   const Hdf5Handle space(state_->check(H5Aget_space(handle.get()), what, "H5Aget_space"), H5Sclose);
   DLCM_CHECK_INPUT(H5Tget_class(type.get()) == H5T_STRING && H5Sget_simple_extent_npoints(space.get()) == 1,
-                   "'", path(), "': ", what, " is not text");
+                   "'", path(), "': ", what, " is not text, expected one text");
   if (H5Tis_variable_str(type.get()) > 0) {
     char* text = nullptr;
     const Hdf5Handle memory(state_->check(H5Tcopy(type.get()), what, "H5Tcopy"), H5Tclose);
@@ -160,7 +189,8 @@ std::vector<int64_t> Hdf5Reader::integers_attribute(const std::string& name) con
   const Hdf5Handle handle = state_->open_attribute(name);
   const Hdf5Handle type(state_->check(H5Aget_type(handle.get()), what, "H5Aget_type"), H5Tclose);
   const Hdf5Handle space(state_->check(H5Aget_space(handle.get()), what, "H5Aget_space"), H5Sclose);
-  DLCM_CHECK_INPUT(H5Tget_class(type.get()) == H5T_INTEGER, "'", path(), "': ", what, " is not an integer");
+  DLCM_CHECK_INPUT(H5Tget_class(type.get()) == H5T_INTEGER, "'", path(), "': ", what,
+                   " does not hold integers, as expected");
   const hssize_t count =
       state_->check(H5Sget_simple_extent_npoints(space.get()), what, "H5Sget_simple_extent_npoints");
   std::vector<int64_t> values(static_cast<size_t>(count));
@@ -175,47 +205,47 @@ int64_t Hdf5Reader::integer_attribute(const std::string& name) const {
   return values[0];
 }
 
-void Hdf5Reader::require_format(const std::string& format, int64_t newest) const {
-  DLCM_CHECK_INPUT(has_attribute("format"), "'", path(), "' has no attribute 'format', expected '", format,
-                   "'");
+void Hdf5Reader::require_format(const char* what, const std::string& format, int64_t newest) const {
+  DLCM_CHECK_INPUT(has_attribute("format"), "'", path(), "' is not ", what,
+                   ": it has no attribute 'format', expected '", format, "'");
   const std::string found = text_attribute("format");
-  DLCM_CHECK_INPUT(found == format, "'", path(), "': attribute 'format' is '", found, "', expected '", format,
-                   "'");
+  DLCM_CHECK_INPUT(found == format, "'", path(), "' is not ", what, ": its attribute 'format' is '", found,
+                   "', expected '", format, "'");
   const int64_t version = integer_attribute("version");
   DLCM_CHECK_INPUT(version >= 1 && version <= newest, "'", path(), "': attribute 'version' is ", version,
-                   ", this program reads ", format, " up to version ", newest);
+                   ", expected 1", newest > 1 ? concat(" to ", newest) : "",
+                   ": read it with the program that wrote it");
 }
 
 std::vector<std::string> Hdf5Reader::datasets() const {
-  silence_hdf5();
   std::vector<std::string> names;
-  state_->check(H5Lvisit(state_->file.get(), H5_INDEX_NAME, H5_ITER_INC, collect_dataset, &names), "",
+  state_->check(H5Lvisit(state_->file(), H5_INDEX_NAME, H5_ITER_INC, collect_dataset, &names), "",
                 "H5Lvisit");
   std::sort(names.begin(), names.end());
   return names;
 }
 
 bool Hdf5Reader::has_dataset(const std::string& name) const {
-  silence_hdf5();
   if (state_->opened.count(name) > 0) return true;
+  const hid_t file = state_->file();
   // H5Lexists wants every group on the way to exist.
   for (size_t end = name.find('/', 1); true; end = name.find('/', end + 1)) {
     const std::string part = name.substr(0, end);
-    if (H5Lexists(state_->file.get(), part.c_str(), H5P_DEFAULT) <= 0) return false;
+    if (H5Lexists(file, part.c_str(), H5P_DEFAULT) <= 0) return false;
     if (end == std::string::npos) return true;
   }
 }
 
 hid_t Hdf5Reader::State::dataset(const std::string& name) {
+  const hid_t in = file();
   const auto found = opened.find(name);
   if (found != opened.end()) return found->second.get();
-  Hdf5Handle handle(
-      check(H5Dopen2(file.get(), name.c_str(), H5P_DEFAULT), quoted("dataset", name), "H5Dopen2"), H5Dclose);
+  Hdf5Handle handle(check(H5Dopen2(in, name.c_str(), H5P_DEFAULT), quoted("dataset", name), "H5Dopen2"),
+                    H5Dclose);
   return opened.emplace(name, std::move(handle)).first->second.get();
 }
 
 DatasetInfo Hdf5Reader::info(const std::string& name) const {
-  silence_hdf5();
   DLCM_CHECK_INPUT(has_dataset(name), "'", path(), "' has no dataset '", name, "'");
   const std::string what = quoted("dataset", name);
   const hid_t id = state_->dataset(name);
@@ -266,7 +296,6 @@ DatasetInfo Hdf5Reader::require_dataset(const std::string& name, int64_t rank,
 
 void Hdf5Reader::read_values(const std::string& name, ElementType type, int64_t first, int64_t count,
                              void* out) const {
-  silence_hdf5();
   const std::string what = quoted("dataset", name);
   DLCM_CHECK_INPUT(has_dataset(name), "'", path(), "' has no ", what);
   const hid_t id = state_->dataset(name);

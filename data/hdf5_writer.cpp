@@ -12,12 +12,20 @@ namespace dlcm::data {
 namespace {
 
 constexpr int64_t kChunkElements = 65536;
-// Upper bounds of what HDF5 adds to the data: superblock and root group, headers and group entries of a
-// dataset (a path of several groups), checksum and index entry of a chunk.
-constexpr uint64_t kFileOverhead = 64 << 10;
-constexpr uint64_t kDatasetOverhead = 4 << 10;
-constexpr uint64_t kChunkOverhead = 72;
-constexpr uint64_t kAttributeOverhead = 8 << 10;
+// Upper bounds, in bytes, of what HDF5 adds to the data. They are measured, as its documentation gives none
+// (a test compares them with the files): about half of each is used where there are many of a kind, nearly
+// all where a group has just enough members to be indexed.
+constexpr uint64_t kFileOverhead = 8 << 10;     // seal, superblock, root group, the first heap of texts
+constexpr uint64_t kGroupOverhead = 256;        // header; its index is in its members' bounds
+constexpr uint64_t kDatasetOverhead = 512;      // header, entry in its group, one chunk
+constexpr uint64_t kGrowingOverhead = 8 << 10;  // beyond that: the first blocks of the index of chunks
+constexpr uint64_t kChunkOverhead = 72;         // checksum and index entry
+constexpr uint64_t kAttributeOverhead = 512;  // header, entry; its value may be moved once, and leaves a hole
+
+// Of the last part of a path: in its group's table, which may be moved once.
+uint64_t name_bound(const std::string& name) {
+  return 2 * (name.size() - (name.rfind('/') + 1));
+}
 
 // Whole rows of the last dimensions, about kChunkElements in all.
 std::vector<hsize_t> chunk_sizes(const std::vector<int64_t>& sizes) {
@@ -40,6 +48,16 @@ uint64_t dataset_bound(ElementType type, const std::vector<int64_t>& sizes) {
     chunk_bytes *= chunk[axis];
   }
   return kDatasetOverhead + chunks * (chunk_bytes + kChunkOverhead);
+}
+
+// The groups on the way to a dataset that are not in `known` yet, which has them then; outermost first.
+std::vector<std::string> new_groups(const std::string& dataset, std::set<std::string>& known) {
+  std::vector<std::string> added;
+  for (size_t end = dataset.find('/', 1); end != std::string::npos; end = dataset.find('/', end + 1)) {
+    const std::string name = dataset.substr(0, end);
+    if (known.insert(name).second) added.push_back(name);
+  }
+  return added;
 }
 
 struct GrowingDataset {
@@ -78,7 +96,8 @@ struct Hdf5Writer::State {
   uint64_t planned = 0;
   Hdf5Handle file;
   std::map<std::string, GrowingDataset> growing;
-  std::set<std::string> groups;  // made so far
+  std::set<std::string> groups;          // made so far
+  std::set<std::string> planned_groups;  // announced so far
 };
 
 Hdf5Writer::Hdf5Writer(const std::string& path) : state_(std::make_unique<State>(path)) {
@@ -104,8 +123,15 @@ Hdf5Writer::~Hdf5Writer() {
 Hdf5Writer::Hdf5Writer(Hdf5Writer&&) noexcept = default;
 Hdf5Writer& Hdf5Writer::operator=(Hdf5Writer&&) noexcept = default;
 
-void Hdf5Writer::plan(ElementType type, const std::vector<int64_t>& sizes) {
-  state_->planned += dataset_bound(type, sizes);
+void Hdf5Writer::plan(const std::string& name, ElementType type, const std::vector<int64_t>& sizes) {
+  for (const std::string& group : new_groups(name, state_->planned_groups)) {
+    state_->planned += kGroupOverhead + name_bound(group);
+  }
+  state_->planned += dataset_bound(type, sizes) + name_bound(name);
+}
+
+uint64_t Hdf5Writer::reserved_bytes() const {
+  return state_->temporary.reserved();
 }
 
 void Hdf5Writer::reserve_planned() {
@@ -124,7 +150,7 @@ void Hdf5Writer::attribute(const std::string& name, const std::string& value) {
   silence_hdf5();
   DLCM_CHECK(value.find('\0') == std::string::npos, "cannot write '", state_->site.path, "': attribute '",
              name, "' holds a zero byte");
-  state_->need(kAttributeOverhead + value.size());
+  state_->need(kAttributeOverhead + 2 * (name.size() + value.size()));
   const Hdf5Handle type(state_->check(H5Tcopy(H5T_C_S1), name, "H5Tcopy"), H5Tclose);
   state_->check(H5Tset_size(type.get(), H5T_VARIABLE), name, "H5Tset_size");
   state_->check(H5Tset_cset(type.get(), H5T_CSET_UTF8), name, "H5Tset_cset");
@@ -135,14 +161,14 @@ void Hdf5Writer::attribute(const std::string& name, const std::string& value) {
 
 void Hdf5Writer::attribute(const std::string& name, int64_t value) {
   silence_hdf5();
-  state_->need(kAttributeOverhead);
+  state_->need(kAttributeOverhead + 2 * name.size());
   const Hdf5Handle space(state_->check(H5Screate(H5S_SCALAR), name, "H5Screate"), H5Sclose);
   state_->write_attribute(name, H5T_STD_I64LE, space.get(), &value);
 }
 
 void Hdf5Writer::attribute(const std::string& name, const std::vector<int64_t>& values) {
   silence_hdf5();
-  state_->need(kAttributeOverhead + 2 * values.size() * sizeof(int64_t));
+  state_->need(kAttributeOverhead + 2 * name.size() + 3 * values.size() * sizeof(int64_t));
   const hsize_t count = values.size();
   const Hdf5Handle space(state_->check(H5Screate_simple(1, &count, nullptr), name, "H5Screate_simple"),
                          H5Sclose);
@@ -151,10 +177,9 @@ void Hdf5Writer::attribute(const std::string& name, const std::vector<int64_t>& 
 
 // The groups on the way to a dataset. HDF5 would make them itself, but with the time of day in each.
 void Hdf5Writer::State::create_groups(const std::string& dataset) {
-  for (size_t end = dataset.find('/', 1); end != std::string::npos; end = dataset.find('/', end + 1)) {
-    const std::string name = dataset.substr(0, end);
+  for (const std::string& name : new_groups(dataset, groups)) {
     const std::string what = quoted("group", name);
-    if (!groups.insert(name).second) continue;
+    need(kGroupOverhead + name_bound(name));
     const Hdf5Handle creation(check(H5Pcreate(H5P_GROUP_CREATE), what, "H5Pcreate"), H5Pclose);
     check(H5Pset_obj_track_times(creation.get(), false), what, "H5Pset_obj_track_times");
     const Hdf5Handle group(
@@ -188,7 +213,7 @@ void Hdf5Writer::write_dataset(const std::string& name, ElementType type, const 
                                const void* values) {
   silence_hdf5();
   DLCM_CHECK(!sizes.empty(), "cannot write '", state_->site.path, "': dataset '", name, "' has rank 0");
-  state_->need(dataset_bound(type, sizes));
+  state_->need(dataset_bound(type, sizes) + name_bound(name));
   const std::vector<hsize_t> extent(sizes.begin(), sizes.end());
   Hdf5Handle handle = state_->create(name, type, extent, chunk_sizes(sizes), false);
   const std::string what = quoted("dataset", name);
@@ -201,7 +226,7 @@ void Hdf5Writer::write_dataset(const std::string& name, ElementType type, const 
 
 void Hdf5Writer::growing_dataset(const std::string& name, ElementType type, int64_t chunk, int64_t row) {
   silence_hdf5();
-  state_->need(kDatasetOverhead);
+  state_->need(kDatasetOverhead + kGrowingOverhead + name_bound(name));
   GrowingDataset dataset;
   dataset.type = type;
   dataset.chunk = static_cast<uint64_t>(chunk);

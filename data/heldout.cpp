@@ -48,12 +48,14 @@ int64_t tokens_to_first_target(const std::vector<ShardReader>& shards) {
 }  // namespace
 
 HeldoutReader::HeldoutReader(const HeldoutOptions& options) : options_(options) {
-  DLCM_CHECK_INPUT(options.context >= 1 && options.batch_tokens >= options.context, "evaluation: batches of ",
-                   options.batch_tokens, " tokens for a context of ", options.context);
+  DLCM_CHECK_INPUT(options.context >= 1 && options.batch_tokens >= options.context, "evaluation: a batch of ",
+                   options.batch_tokens, " tokens cannot hold a context of ", options.context,
+                   ", expected a context of at least 1 and a batch of at least the context");
   for (const ShardDomain& domain : find_shards(options.source)) open_domain(domain);
   int64_t total = 0;
   for (const Domain& domain : domains_) total += domain.tokens;
-  DLCM_CHECK_INPUT(total > 0, "'", options.source, "' holds no documents");
+  DLCM_CHECK_INPUT(total > 0, "'", options.source,
+                   "' holds no documents to evaluate: make held-out shards with tokenize --heldout");
   if (options.max_tokens == 0) return;
   const bool all = options.max_tokens < 0 || options.max_tokens >= total;
   for (size_t i = 0; i < domains_.size(); ++i) {

@@ -91,7 +91,8 @@ class GzipInput final : public InputStream {
     const uInt wanted = stream_.avail_out;
     while (stream_.avail_out == wanted) {
       if (stream_.avail_in == 0 && !refill()) {
-        DLCM_CHECK_INPUT(at_member_end_, "'", path_, "': the gzip data end early: the file is truncated");
+        DLCM_CHECK_INPUT(at_member_end_, "'", path_,
+                         "': the gzip data end early: the file is truncated, copy it again");
         return 0;
       }
       if (at_member_end_) {  // several members may follow one another
@@ -139,7 +140,8 @@ class ZstdInput final : public InputStream {
       if (input_.pos == input_.size && !full_output_) {
         input_ = {buffer_.data(), source_->read(buffer_.data(), buffer_.size()), 0};
         if (input_.size == 0) {
-          DLCM_CHECK_INPUT(at_frame_end_, "'", path_, "': the zstd data end early: the file is truncated");
+          DLCM_CHECK_INPUT(at_frame_end_, "'", path_,
+                           "': the zstd data end early: the file is truncated, copy it again");
           return 0;
         }
       }
@@ -172,9 +174,9 @@ std::unique_ptr<InputStream> open_input(const std::string& path) {
   const bool is_gzip = start.starts_with("\x1f\x8b");
   const bool is_zstd = start == "\x28\xb5\x2f\xfd";
   DLCM_CHECK_INPUT(is_gzip || !path.ends_with(".gz"), "'", path,
-                   "' is named .gz but does not hold gzip data");
+                   "' is named .gz but does not hold gzip data: rename it, or copy it again");
   DLCM_CHECK_INPUT(is_zstd || !path.ends_with(".zst"), "'", path,
-                   "' is named .zst but does not hold zstd data");
+                   "' is named .zst but does not hold zstd data: rename it, or copy it again");
   if (is_gzip) return std::make_unique<GzipInput>(std::move(raw), path);
   if (is_zstd) return std::make_unique<ZstdInput>(std::move(raw), path);
   return raw;

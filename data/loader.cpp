@@ -10,9 +10,12 @@
 namespace dlcm::data {
 namespace {
 
-constexpr int64_t kCursorVersion = 3;  // 2: documents were visited whole, a long one in one go
+constexpr int64_t kCursorVersion = 4;  // 3: documents were visited whole, a long one in one go
 constexpr size_t kCursorHead =
     6;  // version, fingerprint, seed, pieces, domain and begin of the current section
+constexpr char kImpossiblePosition[] =
+    "the checkpoint's position in the data (attribute 'loader_cursor') is impossible: resume from another "
+    "checkpoint";
 __extension__ using Int128 = __int128;
 
 std::string join_names(const std::vector<ShardDomain>& domains) {
@@ -43,7 +46,7 @@ void require_weights(const std::map<std::string, double>& weights, const std::ve
                      "' of '", folder, "'; 0 leaves it out");
   }
   DLCM_CHECK_INPUT(std::isfinite(sum) && sum > 0, "data.weights: their sum is ", sum,
-                   ", expected more than 0");
+                   ", expected more than 0: give a domain a weight above 0");
 }
 
 }  // namespace
@@ -71,9 +74,10 @@ void Loader::open_domain(const ShardDomain& source) {
     require_same_vocabulary(domains_.empty() ? domain.shards[0] : domains_[0].shards[0], shard);
     domain.documents += shard.documents();
     domain.tokens += shard.tokens();
-    domain.checksums.push_back(shard.checksum());
   }
-  DLCM_CHECK_INPUT(domain.documents > 0, "'", source.paths[0], "' and its neighbours hold no documents");
+  DLCM_CHECK_INPUT(domain.documents > 0, "the training shards in '", options_.folder, "'",
+                   source.name.empty() ? "" : concat(", domain '", source.name, "',"),
+                   " hold no documents: make them with tokenize, from inputs that hold text");
   domain.sections = Sections(domain.shards, options_.context);
   domains_.push_back(std::move(domain));
 }
@@ -124,13 +128,15 @@ std::vector<int64_t> Loader::tokens_drawn() const {
   return drawn;
 }
 
-// Tells data of other names, sizes or content apart.
+// Tells apart what another order of training would come from: tokens and documents, how they lie in shards
+// and domains, the tokenizer. Not where the text came from.
 int64_t Loader::find_fingerprint() const {
   std::string text = concat(vocab_size(), " ", tokenizer());
   for (const Domain& domain : domains_) {
     text += concat("\n", domain.name, " ", domain.tokens);
-    for (const ShardReader& shard : domain.shards) text += concat(" ", shard.documents());
-    for (const uint32_t checksum : domain.checksums) text += concat(" ", checksum);
+    for (const ShardReader& shard : domain.shards) {
+      text += concat(" ", shard.documents(), " ", shard.content());
+    }
   }
   return static_cast<int64_t>(hash_name(text) >> 1);
 }
@@ -196,16 +202,19 @@ std::vector<int64_t> Loader::cursor() const {
 
 void Loader::seek(const std::vector<int64_t>& cursor) {
   DLCM_CHECK_INPUT(cursor.size() >= kCursorHead && cursor[0] == kCursorVersion,
-                   "the checkpoint's position in the data is not one that this program writes");
+                   "the checkpoint's position in the data (attribute 'loader_cursor') ",
+                   cursor.empty() ? "is empty" : concat("has version ", cursor[0]), ", expected version ",
+                   kCursorVersion, ": resume with the program that wrote the checkpoint");
   DLCM_CHECK_INPUT(cursor[1] == fingerprint_ && cursor.size() == kCursorHead + 2 * domains_.size(),
                    "the checkpoint's position is of other data than '", options_.folder,
-                   "': resume with the shards that the run began with");
+                   "' (tokens, documents, shards, domains or tokenizer differ): resume with the shards that "
+                   "the run began with");
   DLCM_CHECK_INPUT(cursor[2] == options_.seed, "the checkpoint's position is of seed ", cursor[2],
-                   ", train.seed is ", options_.seed);
+                   ", but train.seed is ", options_.seed, ": resume with --set train.seed=", cursor[2]);
   const bool possible =
       std::all_of(cursor.begin() + 3, cursor.end(), [](int64_t value) { return value >= -1; }) &&
       cursor[4] < static_cast<int64_t>(domains_.size());
-  DLCM_CHECK_INPUT(possible, "the checkpoint's position in the data is impossible");
+  DLCM_CHECK_INPUT(possible, kImpossiblePosition);
   pieces_ = cursor[3];
   current_domain_ = cursor[4];
   for (size_t i = 0; i < domains_.size(); ++i) {
@@ -214,10 +223,9 @@ void Loader::seek(const std::vector<int64_t>& cursor) {
   }
   if (current_domain_ < 0) return;
   const Domain& domain = domains_[static_cast<size_t>(current_domain_)];
-  DLCM_CHECK_INPUT(domain.sections_drawn > 0, "the checkpoint's position in the data is impossible");
+  DLCM_CHECK_INPUT(domain.sections_drawn > 0, kImpossiblePosition);
   current_ = section(domain, domain.sections_drawn - 1);
-  DLCM_CHECK_INPUT(cursor[5] >= current_.begin && cursor[5] < current_.end,
-                   "the checkpoint's position in the data is impossible");
+  DLCM_CHECK_INPUT(cursor[5] >= current_.begin && cursor[5] < current_.end, kImpossiblePosition);
   current_.begin = cursor[5];
 }
 

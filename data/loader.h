@@ -29,8 +29,10 @@ struct LoaderOptions {
 
 class Loader {
  public:
-  // Opens and verifies all shards. Throws InputError where shards are missing, damaged or of different
-  // vocabularies, where weights do not name exactly the domains or are impossible, and where sizes are.
+  // Opens and verifies all shards, once; of many, few stay open, and one that changes while the loader lives
+  // is an InputError when it is opened again (Hdf5Reader). Throws InputError where shards are missing,
+  // damaged or of different vocabularies, where weights do not name exactly the domains or are impossible,
+  // and where sizes are.
   explicit Loader(const LoaderOptions& options);
 
   int64_t vocab_size() const { return domains_[0].shards[0].header().vocab_size; }
@@ -46,7 +48,8 @@ class Loader {
   std::vector<Piece> next_step();
 
   // The position between two steps, for a checkpoint: a few integers. seek() returns to it; it throws
-  // InputError where the cursor is of other data (names, sizes or content of the shards) or another seed.
+  // InputError where the cursor is of other data or another seed. Data are the same where tokens, documents,
+  // shards, domains and tokenizer are, wherever their text came from.
   std::vector<int64_t> cursor() const;
   void seek(const std::vector<int64_t>& cursor);
 
@@ -55,7 +58,6 @@ class Loader {
     std::string name;
     std::vector<ShardReader> shards;
     Sections sections;
-    std::vector<uint32_t> checksums;  // [shards], of their content
     uint64_t order_seed = 0;
     int64_t tokens = 0;
     int64_t documents = 0;
@@ -75,7 +77,7 @@ class Loader {
   LoaderOptions options_;
   std::vector<Domain> domains_;
   int64_t share_sum_ = 0;
-  int64_t fingerprint_ = 0;      // of the data: names, sizes and content
+  int64_t fingerprint_ = 0;      // of the data
   int64_t pieces_ = 0;           // given so far
   int64_t current_domain_ = -1;  // of the section that is under way; -1: none
   Section current_;              // what is left of it: begin moves on

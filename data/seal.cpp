@@ -56,6 +56,10 @@ size_t read_at(int descriptor, const std::string& path, void* out, size_t bytes,
   return done;
 }
 
+FileStamp stamp_of(const struct stat& status) {
+  return {status.st_dev, status.st_ino, status.st_size, status.st_mtim.tv_sec, status.st_mtim.tv_nsec};
+}
+
 struct Content {
   uint32_t crc = 0;
   int64_t length = 0;
@@ -81,7 +85,7 @@ Content read_content(int descriptor, const std::string& path) {
 std::string find_damage(int descriptor, const std::string& path, int64_t file_bytes, uint32_t& sealed_crc) {
   SealText found{};
   if (read_at(descriptor, path, found.data(), found.size(), 0) < found.size()) {
-    return concat("truncated: ", file_bytes, " bytes");
+    return concat("truncated: ", file_bytes, " bytes, fewer than any shard or checkpoint has");
   }
   unsigned crc = 0;
   long long length = 0;
@@ -118,29 +122,37 @@ void write_seal(int descriptor, const std::string& path) {
   }
 }
 
-SealCheck check_seal(const std::string& path) {
+std::optional<FileStamp> file_stamp(const std::string& path) {
+  struct stat status {};
+  if (stat(path.c_str(), &status) != 0) return std::nullopt;
+  return stamp_of(status);
+}
+
+SealCheck check_seal(const std::string& path, const std::string& name) {
   // O_NONBLOCK: a named pipe without a writer would be waited for. Regular files do not heed it.
   const int opened = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (opened < 0) {
     const int reason = errno;
-    DLCM_CHECK_INPUT(reason != ENXIO, "'", path, "' is not a regular file");  // a socket
-    const std::string message = concat("cannot read '", path, "': ", std::strerror(reason));
+    DLCM_CHECK_INPUT(reason != ENXIO, "'", name,
+                     "' is not a regular file, expected an HDF5 file");  // a socket
+    const std::string message = concat("cannot read '", name, "': ", std::strerror(reason));
     if (reason == ENOENT || reason == ENOTDIR) throw InputError(message);
     throw Error(message);
   }
   const Descriptor descriptor(opened);
   struct stat status {};
-  DLCM_CHECK(fstat(opened, &status) == 0, "cannot read '", path, "': ", std::strerror(errno));
-  DLCM_CHECK_INPUT(!S_ISDIR(status.st_mode), "'", path, "' is a folder, expected an HDF5 file");
-  DLCM_CHECK_INPUT(S_ISREG(status.st_mode), "'", path, "' is not a regular file");
-  DLCM_CHECK_INPUT(status.st_size > 0, "'", path, "' is empty");
+  DLCM_CHECK(fstat(opened, &status) == 0, "cannot read '", name, "': ", std::strerror(errno));
+  DLCM_CHECK_INPUT(!S_ISDIR(status.st_mode), "'", name, "' is a folder, expected an HDF5 file");
+  DLCM_CHECK_INPUT(S_ISREG(status.st_mode), "'", name, "' is not a regular file, expected an HDF5 file");
+  DLCM_CHECK_INPUT(status.st_size > 0, "'", name, "' is empty, expected an HDF5 file");
   std::array<unsigned char, 8> start{};
-  read_at(opened, path, start.data(), start.size(), 0);
-  if (start == kHdf5Signature) return {};
-  DLCM_CHECK_INPUT(std::memcmp(start.data(), kSealStart, start.size()) == 0, "'", path,
-                   "' is not an HDF5 file (", status.st_size, " bytes, no signature)");
-  SealCheck check{true, 0, {}};
-  check.damage = find_damage(opened, path, status.st_size, check.crc);
+  read_at(opened, name, start.data(), start.size(), 0);
+  const FileStamp stamp = stamp_of(status);
+  if (start == kHdf5Signature) return {false, 0, {}, stamp};
+  DLCM_CHECK_INPUT(std::memcmp(start.data(), kSealStart, start.size()) == 0, "'", name,
+                   "' is not an HDF5 file (", status.st_size, " bytes): expected a shard or checkpoint");
+  SealCheck check{true, 0, {}, stamp};
+  check.damage = find_damage(opened, name, status.st_size, check.crc);
   return check;
 }
 

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace dlcm::data {
@@ -16,13 +17,27 @@ inline constexpr int64_t kSealBytes = 512;
 // Reads what follows the first 512 bytes of the open file and writes the seal there. `path` is for messages.
 void write_seal(int descriptor, const std::string& path);
 
+// What changes when a file is replaced or written: tells at little cost whether it is still the one that was
+// verified.
+struct FileStamp {
+  uint64_t device = 0;
+  uint64_t inode = 0;
+  int64_t bytes = 0;
+  int64_t modified_seconds = 0;
+  int64_t modified_nanoseconds = 0;
+  bool operator==(const FileStamp&) const = default;
+};
+std::optional<FileStamp> file_stamp(const std::string& path);  // nothing where there is no such file
+
 struct SealCheck {
   bool sealed = false;  // false: a plain HDF5 file of somebody else, nothing was checked
   uint32_t crc = 0;     // of the content, as the seal has it; 0 where there is no valid seal
   std::string damage;   // empty where the file is whole
+  FileStamp stamp;      // from before it was read
 };
-// Reads the whole file. Throws InputError where there is no such file, it is not a regular file, empty or not
-// HDF5, and Error where it may not be read. Never waits for a writer, as opening a named pipe would.
-SealCheck check_seal(const std::string& path);
+// Reads the whole file; `name` is what messages call it. Throws InputError where there is no such file, it is
+// not a regular file, empty or not HDF5, and Error where it may not be read. Never waits for a writer, as
+// opening a named pipe would.
+SealCheck check_seal(const std::string& path, const std::string& name);
 
 }  // namespace dlcm::data

@@ -1,9 +1,9 @@
 #include "data/shard.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <limits>
-#include <optional>
 
 #include <zlib.h>
 
@@ -20,7 +20,7 @@ constexpr uint64_t kMaxDocumentBytes = uint64_t{1} << 48;
 constexpr int64_t kMaxVocabulary = std::numeric_limits<int32_t>::max();
 
 ShardHeader read_header(const Hdf5Reader& file) {
-  file.require_format(kShardFormat, kShardVersion);
+  file.require_format("a token shard", kShardFormat, kShardVersion);
   ShardHeader header;
   header.vocab_size = file.integer_attribute("vocab_size");
   DLCM_CHECK_INPUT(header.vocab_size >= 1 && header.vocab_size <= kMaxVocabulary, "'", file.path(),
@@ -44,6 +44,25 @@ std::vector<uint64_t> read_offsets(const Hdf5Reader& file, int64_t tokens) {
   DLCM_CHECK_INPUT(offsets.back() == static_cast<uint64_t>(tokens), place, " ends with ", offsets.back(),
                    ", dataset '/tokens' has ", tokens, " tokens");
   return offsets;
+}
+
+fs::directory_iterator entries_of(const std::string& folder) {
+  std::error_code error;
+  fs::directory_iterator entries(folder, error);
+  DLCM_CHECK(!error, "cannot read the folder '", folder, "': ", error.message());
+  return entries;
+}
+
+template <class T>
+uint32_t extended_crc(uint32_t crc, const std::vector<T>& values) {
+  const auto* bytes = reinterpret_cast<const unsigned char*>(values.data());
+  return static_cast<uint32_t>(crc32_z(crc, bytes, values.size() * sizeof(T)));
+}
+
+std::string content_text(uint32_t tokens_crc, uint32_t offsets_crc) {
+  char text[64];
+  std::snprintf(text, sizeof(text), "crc32 tokens=%08x doc_offsets=%08x", tokens_crc, offsets_crc);
+  return text;
 }
 
 }  // namespace
@@ -81,11 +100,13 @@ void ShardWriter::add(std::span<const int32_t> tokens, int64_t bytes) {
 
 void ShardWriter::flush_tokens() {
   if (token_buffer_.empty()) return;
+  tokens_crc_ = extended_crc(tokens_crc_, token_buffer_);
   writer_.append("/tokens", token_buffer_.data(), static_cast<int64_t>(token_buffer_.size()));
   token_buffer_.clear();
 }
 
 void ShardWriter::flush_documents() {
+  offsets_crc_ = extended_crc(offsets_crc_, offset_buffer_);
   writer_.append("/doc_offsets", offset_buffer_.data(), static_cast<int64_t>(offset_buffer_.size()));
   writer_.append("/doc_bytes", bytes_buffer_.data(), static_cast<int64_t>(bytes_buffer_.size()));
   offset_buffer_.clear();
@@ -95,6 +116,7 @@ void ShardWriter::flush_documents() {
 void ShardWriter::finish() {
   flush_tokens();
   flush_documents();
+  writer_.attribute("content", content_text(tokens_crc_, offsets_crc_));
   writer_.finish();
 }
 
@@ -115,6 +137,7 @@ ShardReader::ShardReader(const std::string& path) : file_(path), header_(read_he
     DLCM_CHECK_INPUT(bytes <= kMaxDocumentBytes, "'", path, "': dataset '/doc_bytes' holds ", bytes,
                      ", expected at most ", kMaxDocumentBytes);
   }
+  if (file_.sealed() && file_.has_attribute("content")) stored_content_ = file_.text_attribute("content");
 }
 
 int64_t ShardReader::document_tokens(int64_t document) const {
@@ -148,32 +171,31 @@ std::vector<int32_t> ShardReader::read(int64_t document, int64_t begin, int64_t 
   return tokens;
 }
 
-void ShardReader::verify() const {
-  std::vector<int32_t> buffer(static_cast<size_t>(kTokenChunk));
+std::string ShardReader::computed_content() const {
+  uint32_t tokens_crc = 0;
+  std::vector<int32_t> buffer;
   for (int64_t first = 0; first < tokens(); first += kTokenChunk) {
-    read_tokens(first, std::min(kTokenChunk, tokens() - first), buffer.data());
+    buffer.resize(static_cast<size_t>(std::min(kTokenChunk, tokens() - first)));
+    read_tokens(first, static_cast<int64_t>(buffer.size()), buffer.data());
+    tokens_crc = extended_crc(tokens_crc, buffer);
   }
+  return content_text(tokens_crc, extended_crc(0, offsets_));
 }
 
-uint32_t ShardReader::checksum() const {
-  if (const std::optional<uint32_t> sealed = file_.sealed_crc()) return *sealed;
-  uLong crc = crc32(0, nullptr, 0);
-  const auto add = [&](const void* values, size_t bytes) {
-    crc = crc32_z(crc, static_cast<const unsigned char*>(values), bytes);
-  };
-  add(offsets_.data(), offsets_.size() * sizeof(uint64_t));
-  std::vector<int32_t> buffer(static_cast<size_t>(kTokenChunk));
-  for (int64_t first = 0; first < tokens(); first += kTokenChunk) {
-    const int64_t count = std::min(kTokenChunk, tokens() - first);
-    read_tokens(first, count, buffer.data());
-    add(buffer.data(), static_cast<size_t>(count) * sizeof(int32_t));
-  }
-  return static_cast<uint32_t>(crc);
+void ShardReader::verify() const {
+  const std::string computed = computed_content();
+  DLCM_CHECK_INPUT(stored_content_.empty() || stored_content_ == computed, "'", path(),
+                   "': attribute 'content' is '", stored_content_, "', but the tokens give '", computed,
+                   "': make the shard again");
+}
+
+std::string ShardReader::content() const {
+  return stored_content_.empty() ? computed_content() : stored_content_;
 }
 
 std::vector<std::string> shard_paths(const std::string& folder, const std::string& kind) {
   std::vector<std::string> paths;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+  for (const fs::directory_entry& entry : entries_of(folder)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with(kind + "-") && name.ends_with(".h5")) paths.push_back(entry.path().string());
   }
@@ -183,10 +205,12 @@ std::vector<std::string> shard_paths(const std::string& folder, const std::strin
 
 std::vector<ShardDomain> shard_domains(const std::string& folder, const std::string& kind) {
   std::error_code error;
-  DLCM_CHECK_INPUT(fs::exists(folder, error), "there is no folder '", folder, "'");
-  DLCM_CHECK_INPUT(fs::is_directory(folder, error), "'", folder, "' is not a folder");
+  DLCM_CHECK_INPUT(fs::exists(folder, error), "there is no folder '", folder,
+                   "', expected one with shards (tokenize --output)");
+  DLCM_CHECK_INPUT(fs::is_directory(folder, error), "'", folder,
+                   "' is not a folder, expected one with shards (tokenize --output)");
   std::vector<ShardDomain> domains;
-  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+  for (const fs::directory_entry& entry : entries_of(folder)) {
     if (!entry.is_directory()) continue;
     ShardDomain domain{entry.path().filename().string(), shard_paths(entry.path().string(), kind)};
     if (!domain.paths.empty()) domains.push_back(std::move(domain));
@@ -202,12 +226,13 @@ std::vector<ShardDomain> shard_domains(const std::string& folder, const std::str
 }
 
 void require_same_vocabulary(const ShardReader& first, const ShardReader& other) {
+  constexpr char kRemedy[] = ": tokenize all of them with the same tokenizer";
   DLCM_CHECK_INPUT(first.header().vocab_size == other.header().vocab_size, "'", other.path(),
                    "': vocab_size is ", other.header().vocab_size, ", but '", first.path(), "' has ",
-                   first.header().vocab_size);
+                   first.header().vocab_size, kRemedy);
   DLCM_CHECK_INPUT(first.header().tokenizer == other.header().tokenizer, "'", other.path(),
                    "': tokenizer is '", other.header().tokenizer, "', but '", first.path(), "' has '",
-                   first.header().tokenizer, "'");
+                   first.header().tokenizer, "'", kRemedy);
 }
 
 }  // namespace dlcm::data

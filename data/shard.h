@@ -2,11 +2,13 @@
 //   /tokens       uint16 where vocab_size <= 65,536, else uint32 [tokens], chunks of 65,536
 //   /doc_offsets  uint64 [documents + 1]: document i is tokens[doc_offsets[i] .. doc_offsets[i + 1])
 //   /doc_bytes    uint64 [documents]: bytes of each document's text, what bits per byte divide by
-// and the attributes format = "dlcm-tokens", version = 1, vocab_size, tokenizer (name and SHA-256) and
-// source.
+// and the attributes format = "dlcm-tokens", version = 1, vocab_size, tokenizer (name and SHA-256), source
+// and content, checksums of what is trained on: "crc32 tokens=XXXXXXXX doc_offsets=XXXXXXXX", of the ids as
+// 32-bit and of the offsets as 64-bit little-endian integers. Shards without `content` are read as well.
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,10 +51,13 @@ class ShardWriter {
   std::vector<uint32_t> token_buffer_;
   std::vector<uint64_t> offset_buffer_;
   std::vector<uint64_t> bytes_buffer_;
+  uint32_t tokens_crc_ = 0;  // of what was flushed
+  uint32_t offsets_crc_ = 0;
   Hdf5Writer writer_;
 };
 
-// Opening verifies the file, its header and its offsets; reading verifies the ids.
+// Opening verifies the file, its header and its offsets; reading verifies the ids. Any number of readers may
+// live: few of them keep their files open (Hdf5Reader).
 class ShardReader {
  public:
   explicit ShardReader(const std::string& path);
@@ -64,19 +69,24 @@ class ShardReader {
   int64_t document_bytes(int64_t document) const;
   // Tokens [begin, end) of a document, counted from its first.
   std::vector<int32_t> read(int64_t document, int64_t begin, int64_t end) const;
-  // Reads all tokens through; throws where one is outside the vocabulary.
+  // Reads all tokens through; throws where one is outside the vocabulary, or they are not those of `content`.
   void verify() const;
-  // Tells shards of other content apart: the seal's CRC-32 of the file where it is sealed (at no cost), else
-  // one of the offsets and tokens, which reads all tokens through and throws as verify() does.
-  uint32_t checksum() const;
+  // The checksums of tokens and offsets, as in the attribute `content`: equal for equal documents, wherever
+  // their text came from. Of a sealed file that has the attribute at no cost; of others it reads all tokens
+  // through and throws as verify() does.
+  std::string content() const;
+  // CRC-32 of the whole file after its seal; nothing where it is not sealed.
+  std::optional<uint32_t> sealed_crc() const { return file_.sealed_crc(); }
 
  private:
   void read_tokens(int64_t first, int64_t count, int32_t* out) const;
+  std::string computed_content() const;
 
   Hdf5Reader file_;
   ShardHeader header_;
   std::vector<uint64_t> offsets_;
   std::vector<uint64_t> doc_bytes_;
+  std::string stored_content_;  // empty: the file has none that a seal vouches for
 };
 
 // The shards DIR/KIND-NNNNN.h5 in order of their names; KIND is "train" or "heldout". Empty where there are

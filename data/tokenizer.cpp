@@ -37,7 +37,8 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& name_or_path) {
 std::unique_ptr<Tokenizer> tokenizer_of_identity(const std::string& identity, const std::string& file) {
   auto bytes = std::make_unique<ByteTokenizer>();
   DLCM_CHECK_INPUT(bytes->identity() == identity, "'", file, "': tokenizer '", identity,
-                   "' is unknown to this program, which holds '", bytes->identity(), "'");
+                   "' is not one of this program's, expected '", bytes->identity(),
+                   "': make the shards anew with tokenize, and the checkpoint from them");
   return bytes;
 }
 

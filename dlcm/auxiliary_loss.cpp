@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "tensor/ops/offsets.h"
+
 namespace dlcm {
 
 bool AuxiliaryLoss::deferred() const {
@@ -24,6 +26,7 @@ double AuxiliaryLoss::loss(const Counts& counts) const {
 }
 
 Tensor AuxiliaryLoss::add(const Tensor& p, const Tensor& boundary, const Tensor& cu_seqlens) {
+  ops::check_offsets("auxiliary loss", cu_seqlens, p.numel());
   const std::vector<double> values = p.to(DType::f64).to_vector<double>();
   const uint8_t* b = boundary.data<uint8_t>();
   const int32_t* offsets = cu_seqlens.data<int32_t>();
@@ -40,7 +43,7 @@ Tensor AuxiliaryLoss::add(const Tensor& p, const Tensor& boundary, const Tensor&
       own.boundaries += b[t];
       ++own.tokens;
     }
-    if (end > begin) ++concepts_;
+    ++concepts_;  // the first token of every document opens one
     batch = {batch.p + own.p, batch.boundaries + own.boundaries, batch.tokens + own.tokens};
     if (config_.scope == Scope::sequence && own.tokens > 0) {
       weigh(begin, end, config_.weight * slope(own) / static_cast<double>(own.tokens * totals_.documents));

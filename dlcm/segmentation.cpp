@@ -3,6 +3,8 @@
 #include <cmath>
 #include <vector>
 
+#include "tensor/ops/offsets.h"
+
 namespace dlcm {
 namespace {
 
@@ -47,6 +49,7 @@ Tensor of_document(const Tensor& cu_seqlens, const Tensor& starts) {
 }  // namespace
 
 Segmentation segment(const Tensor& boundary, const Tensor& cu_seqlens) {
+  ops::check_offsets("segment", cu_seqlens, boundary.numel());
   const uint8_t* b = boundary.data<uint8_t>();
   const int32_t* documents = cu_seqlens.data<int32_t>();
   std::vector<int32_t> offsets, concept_of, concepts;

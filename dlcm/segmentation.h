@@ -18,7 +18,7 @@ struct Segmentation {
 };
 
 // boundary [T] u8 must be 1 at the first token of each document of cu_seqlens [documents + 1] i32; throws
-// Error naming the document otherwise. Empty documents are allowed and have no segments.
+// Error naming the document otherwise, and where the offsets are wrong (ops::check_offsets).
 Segmentation segment(const Tensor& boundary, const Tensor& cu_seqlens);
 
 // Which concepts each token sees, as key ranges over the M concepts (implementations segment and dense).

@@ -1,22 +1,9 @@
 #include "nn/sequence_layout.h"
 
+#include "tensor/ops/offsets.h"
 #include "tensor/ops/rotary.h"
 
 namespace dlcm::nn {
-namespace {
-
-void check_offsets(const Tensor& cu_seqlens) {
-  DLCM_CHECK(cu_seqlens.rank() == 1 && cu_seqlens.numel() >= 1, "cu_seqlens has shape ", cu_seqlens.shape(),
-             ", expected [documents + 1]");
-  const int32_t* offsets = cu_seqlens.data<int32_t>();
-  DLCM_CHECK(offsets[0] == 0, "cu_seqlens begins with ", offsets[0], ", expected 0");
-  for (int64_t i = 1; i < cu_seqlens.numel(); ++i) {
-    DLCM_CHECK(offsets[i] >= offsets[i - 1], "cu_seqlens falls from ", offsets[i - 1], " to ", offsets[i],
-               " at ", i);
-  }
-}
-
-}  // namespace
 
 Tensor positions_of(const Tensor& cu_seqlens) {
   const int32_t* offsets = cu_seqlens.data<int32_t>();
@@ -31,9 +18,8 @@ Tensor positions_of(const Tensor& cu_seqlens) {
 }
 
 SequenceLayout make_layout(const Tensor& cu_seqlens, int64_t head_dim, DType dtype) {
-  check_offsets(cu_seqlens);
+  const int64_t rows = ops::check_offsets("cu_seqlens", cu_seqlens);
   const Tensor positions = positions_of(cu_seqlens);
-  const int64_t rows = positions.numel();
   SequenceLayout layout;
   layout.cu_seqlens = cu_seqlens;
   layout.causal.key_begin = Tensor::empty({rows}, DType::i32);

@@ -15,7 +15,7 @@ struct SequenceLayout {
   Tensor rotary;                // table of the positions, which restart at each document
 };
 
-// Throws Error naming the first offset that is wrong: cu_seqlens must begin with 0 and not decrease.
+// Throws Error naming the first offset that is wrong (ops::check_offsets): no document is empty.
 SequenceLayout make_layout(const Tensor& cu_seqlens, int64_t head_dim, DType dtype);
 
 // Position of each row in its document, [T] i32.

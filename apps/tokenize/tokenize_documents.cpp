@@ -79,8 +79,10 @@ void tokenize_domain(const TokenizeOptions& options, const TokenizeDomain& domai
   }
   counts.empty_documents = before.empty_documents + source.empty_documents();
   const std::string place = domain.name.empty() ? "" : "domain '" + domain.name + "': ";
-  DLCM_CHECK_INPUT(counts.documents > before.documents, place, "no documents in ", source_text(domain.inputs),
-                   counts.empty_documents > 0 ? " but empty ones" : "");
+  const int64_t empty = source.empty_documents();
+  DLCM_CHECK_INPUT(counts.documents > before.documents, place, "there is no text in ",
+                   source_text(domain.inputs), " (files read: ", source.files(), ", empty documents: ", empty,
+                   "): give inputs that hold text");
   DLCM_CHECK_INPUT(shards.train().documents > 0, place, "the held-out share of ", options.heldout_share,
                    " took all ", shards.heldout().documents,
                    " documents and left none to train on: give more documents or a smaller --heldout");

@@ -2,7 +2,7 @@
 
 namespace dlcm::ops {
 
-void check_offsets(const char* operator_name, const Tensor& offsets, int64_t rows) {
+int64_t check_offsets(const char* operator_name, const Tensor& offsets) {
   DLCM_CHECK(offsets.rank() == 1 && offsets.numel() >= 1, operator_name, ": offsets have shape ",
              offsets.shape(), ", expected one more than there are pieces");
   const int32_t* values = offsets.data<int32_t>();
@@ -12,8 +12,12 @@ void check_offsets(const char* operator_name, const Tensor& offsets, int64_t row
     DLCM_CHECK(values[i] > values[i - 1], operator_name, ": offset ", i, " is ", values[i],
                ", not above the one before, ", values[i - 1]);
   }
-  DLCM_CHECK(values[pieces] == rows, operator_name, ": the last offset is ", values[pieces], ", there are ",
-             rows, " rows");
+  return values[pieces];
+}
+
+void check_offsets(const char* operator_name, const Tensor& offsets, int64_t rows) {
+  const int64_t last = check_offsets(operator_name, offsets);
+  DLCM_CHECK(last == rows, operator_name, ": the last offset is ", last, ", there are ", rows, " rows");
 }
 
 std::vector<bool> first_rows(const Tensor& offsets) {

@@ -124,14 +124,17 @@ TEST_CASE("document source: wrong content names file and place in one line") {
     CHECK(!contains(found, "\n"));
     return found;
   };
-  CHECK(contains(with_line("{\"text\": \"x\""), "not JSON"));
+  CHECK(contains(with_line("{\"text\": \"x\""), "' line 2: not JSON: column "));
   CHECK(contains(with_line("not"), "not JSON"));
   CHECK(contains(with_line("{\"text\": \"\\ud800\"}"), "not JSON"));
   CHECK(contains(with_line("[1]"), "expected an object with a field 'text', found array"));
-  CHECK(contains(with_line("{\"body\": \"x\"}"), "no field 'text'"));
+  CHECK(contains(with_line("{\"body\": \"x\"}"), "no field 'text'; its fields: 'body'"));
+  CHECK(contains(with_line("{\"a\\nb\": 1, \"c\": 2, \"d\": 3, \"e\": 4, \"f\": 5, \"g\": 6}"),
+                 "fields: 'a b', 'c', 'd', 'e', 'f', ..."));
+  CHECK(contains(with_line("{}"), "fields: none"));
   CHECK(contains(with_line("{\"text\": 5}"), "'text' is number, expected a string"));
   CHECK(contains(with_line("{\"text\": \"\xff\"}"), "invalid UTF-8 at byte 10 of the line"));
   CHECK(contains(with_line(std::string(100000, '[')), "not JSON"));
   write_bytes(folder / "x.txt", "caf\xe9");
-  CHECK(contains(message(folder / "x.txt"), "x.txt': invalid UTF-8 at byte 3"));
+  CHECK(contains(message(folder / "x.txt"), "x.txt': invalid UTF-8 at byte 3: inputs are text in UTF-8"));
 }

@@ -89,6 +89,12 @@ TEST_CASE("held-out reader: all documents in order, bytes pro rata") {
                    HeldoutReader({folder / "empty", 32, 64, -1});
                  }),
                  "no held-out"));
+  std::filesystem::create_directories(folder / "nothing");
+  corpus.write(folder / "nothing", "heldout", 0, {});
+  CHECK(contains(message_of<InputError>([&] {
+                   HeldoutReader({folder / "nothing", 32, 64, -1});
+                 }),
+                 "nothing' holds no documents to evaluate: make held-out shards with tokenize --heldout"));
 }
 
 TEST_CASE("held-out reader: a sample is spread evenly over each domain, in whole sections") {

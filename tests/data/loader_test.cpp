@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <map>
-#include <numeric>
 
 #include <doctest/doctest.h>
 
@@ -230,6 +229,10 @@ TEST_CASE("loader: what cannot be trained on is said") {
   };
   CHECK(contains(message(options(folder / "none")), "there is no folder"));
   CHECK(contains(message(options(folder.path())), "no training shards"));
+  corpus.write(folder / "nothing/a", "train", 0, {});
+  CHECK(contains(message(options(folder / "nothing")),
+                 "nothing', domain 'a', hold no documents: make them with tokenize"));
+  std::filesystem::remove_all(folder / "nothing");
   write_domains(corpus, folder.path());
   CHECK(contains(weights({{"code", 1}}), "no weight for the domain 'english'"));
   CHECK(contains(weights({{"code", 1}, {"math", 1}}), "no domain 'math'; it has code, english"));
@@ -242,7 +245,8 @@ TEST_CASE("loader: what cannot be trained on is said") {
   Loader loader(options(folder.path()));
   LoaderOptions other_seed = options(folder.path());
   other_seed.seed = 99;
-  CHECK(contains(message_of<InputError>([&] { loader.seek(Loader(other_seed).cursor()); }), "seed 99"));
+  CHECK(contains(message_of<InputError>([&] { loader.seek(Loader(other_seed).cursor()); }),
+                 "of seed 99, but train.seed is 5: resume with --set train.seed=99"));
   std::vector<int64_t> impossible = loader.cursor();
   impossible[4] = 1;
   CHECK(contains(message_of<InputError>([&] { loader.seek(impossible); }), "impossible"));
@@ -297,4 +301,33 @@ TEST_CASE("loader: a position is refused in shards of the same names and sizes b
     write({4, 2}, 6, sealed);
     CHECK(contains(refusal(), "other data"));
   }
+}
+
+TEST_CASE("loader: a position holds in the same documents from another place") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "train-00000.h5";
+  const auto write = [&](const std::string& source, const std::string& tokenizer, int32_t last) {
+    ShardWriter writer(path, {300, tokenizer, source});
+    writer.add(std::vector<int32_t>{1, 2}, 5);
+    writer.add(std::vector<int32_t>{3, 4, 5, last}, 5);
+    writer.finish();
+    writer.publish();
+  };
+  const auto refusal = [&](const std::vector<int64_t>& cursor) {
+    return message_of<InputError>([&] { Loader(options(folder.path())).seek(cursor); });
+  };
+  write("/home/me/text", "numbers", 6);
+  const std::vector<int64_t> cursor = Loader(options(folder.path())).cursor();
+  CHECK(refusal(cursor) == "no exception");
+  write("/mnt/text", "numbers", 6);
+  CHECK(refusal(cursor) == "no exception");
+  write("/mnt/text", "numbers", 7);
+  CHECK(contains(refusal(cursor), "other data"));
+  write("/home/me/text", "letters", 6);
+  CHECK(contains(refusal(cursor), "other data"));
+  write("/home/me/text", "numbers", 6);
+  std::vector<int64_t> former = cursor;
+  former[0] = 3;
+  CHECK(contains(refusal(former), "'loader_cursor') has version 3, expected version 4: resume with"));
+  CHECK(contains(refusal({}), "is empty"));
 }

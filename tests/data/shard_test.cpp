@@ -99,6 +99,49 @@ TEST_CASE("shard: what is written is read, in both widths and over chunk edges")
   }
 }
 
+TEST_CASE("shard: the content is that of tokens and documents, wherever they came from") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "s.h5";
+  const std::vector<int32_t> tokens = some_tokens(70000, 70000, 4);
+  const auto written = [&](const std::string& source, size_t cut, int64_t vocab_size = 70000) {
+    ShardWriter writer(path, {vocab_size, "t", source});
+    writer.add(std::span(tokens).first(cut), 1);
+    writer.add(std::span(tokens).subspan(cut), 1);
+    writer.finish();
+    writer.publish();
+    const ShardReader reader(path);
+    reader.verify();
+    return std::pair(reader.content(), reader.sealed_crc());
+  };
+  const auto [content, crc] = written("here", 30);
+  CHECK(content.starts_with("crc32 tokens="));
+  CHECK(written("there", 30).first == content);
+  CHECK(written("there", 30).second != crc);
+  CHECK(written("here", 31).first != content);
+  // A plain file: what its attribute says may be of before somebody changed it, so it is computed.
+  written("here", 30);
+  write_bytes(path, read_bytes(path).substr(512));
+  CHECK(ShardReader(path).content() == content);
+  for (const bool sealed : {true, false}) {
+    Hdf5Writer writer(path);
+    writer.attribute("format", std::string(kShardFormat));
+    writer.attribute("version", kShardVersion);
+    writer.attribute("vocab_size", int64_t{9});
+    writer.attribute("tokenizer", std::string("t"));
+    writer.attribute("content", std::string("crc32 tokens=00000000 doc_offsets=00000000"));
+    const std::vector<uint16_t> ids = {1, 2};
+    const std::vector<uint64_t> offsets = {0, 2}, bytes = {1};
+    writer.dataset("/tokens", {2}, ids.data());
+    writer.dataset("/doc_offsets", {2}, offsets.data());
+    writer.dataset("/doc_bytes", {1}, bytes.data());
+    writer.finish();
+    writer.publish();
+    if (!sealed) write_bytes(path, read_bytes(path).substr(512));
+    const std::string message = message_of<InputError>([&] { ShardReader(path).verify(); });
+    CHECK(contains(message, sealed ? "attribute 'content' is" : "no exception"));
+  }
+}
+
 TEST_CASE("shard: equal documents give equal bytes, and no temporary is left") {
   const TemporaryFolder folder;
   write_shard(folder / "a.h5", {{1, 2, 3}});
@@ -150,6 +193,7 @@ TEST_CASE("shard: damaged tokens are named by their dataset") {
   write_bytes(path, bytes);
   const std::string message = message_of<InputError>([&] { const ShardReader reader(path); });
   CHECK(contains(message, "damaged: checksum differs"));
+  CHECK(contains(message, "; copy it again or write it anew"));
   CHECK(contains(message, "'/tokens'"));
   // Without a seal HDF5's own checksum is left, and tells when the tokens are read.
   write_bytes(path, bytes.substr(512));
@@ -193,9 +237,12 @@ TEST_CASE("shard: wrong content names the dataset or attribute, what was expecte
   CHECK(damage_message({}) == "no exception");
   Foreign f;
   f.with_format = false;
-  CHECK(contains(damage_message(f), "no attribute 'format', expected 'dlcm-tokens'"));
+  CHECK(contains(damage_message(f),
+                 "is not a token shard: it has no attribute 'format', expected 'dlcm-tokens'"));
   f = {}, f.format = "dlcm-checkpoint";
-  CHECK(contains(damage_message(f), "'format' is 'dlcm-checkpoint', expected 'dlcm-tokens'"));
+  CHECK(
+      contains(damage_message(f),
+               "is not a token shard: its attribute 'format' is 'dlcm-checkpoint', expected 'dlcm-tokens'"));
   f = {}, f.version = 2;
   CHECK(contains(damage_message(f), "'version' is 2"));
   f = {}, f.with_vocab = false;

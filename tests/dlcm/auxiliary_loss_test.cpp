@@ -87,10 +87,9 @@ StepTotals totals_of(const std::vector<std::vector<Document>>& batches) {
   return totals;
 }
 
-// Two micro-batches, with documents of one token and an empty one.
+// Two micro-batches, with documents of one token.
 std::vector<std::vector<Document>> two_batches() {
-  return {{random_document(9, 1), random_document(1, 2), random_document(4, 3)},
-          {random_document(0, 4), random_document(12, 5)}};
+  return {{random_document(9, 1), random_document(1, 2), random_document(4, 3)}, {random_document(12, 5)}};
 }
 
 std::vector<Document> all_documents(const std::vector<std::vector<Document>>& batches) {
@@ -116,8 +115,10 @@ TEST_CASE("F, G and tokens per concept count every token but the documents' firs
     CHECK(counts.n == 8 + 3 + 11);
     CHECK(loss.boundary_rate() == doctest::Approx(counts.f()).epsilon(1e-12));
     CHECK(loss.boundary_mean() == doctest::Approx(counts.g()).epsilon(1e-12));
-    CHECK(loss.tokens_per_concept() == doctest::Approx(26 / (counts.b + 4)));  // 4 documents hold tokens
+    CHECK(loss.tokens_per_concept() == doctest::Approx(26 / (counts.b + 4)));  // 4 documents
   }
+  AuxiliaryLoss loss(config_of(Scope::global), totals_of(batches));
+  CHECK_THROWS_AS(weights_of(loss, {random_document(3, 4), random_document(0, 4)}), Error);
 }
 
 TEST_CASE("the value is Eq. 10 over the scope") {
@@ -133,7 +134,7 @@ TEST_CASE("the value is Eq. 10 over the scope") {
   };
   CHECK(value(Scope::global) == doctest::Approx(of(all_documents(batches))).epsilon(1e-12));
   CHECK(value(Scope::batch) == doctest::Approx((of(batches[0]) + of(batches[1])) / 2).epsilon(1e-12));
-  const double documents = of({batches[0][0]}) + of({batches[0][2]}) + of({batches[1][1]});
+  const double documents = of({batches[0][0]}) + of({batches[0][2]}) + of({batches[1][0]});
   CHECK(value(Scope::sequence) == doctest::Approx(documents / 3).epsilon(1e-12));
 }
 

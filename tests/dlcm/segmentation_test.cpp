@@ -11,9 +11,9 @@ namespace {
 
 using Ints = std::vector<int32_t>;
 
-// Documents of 5, 0, 1 and 4 tokens; segments of 2, 3 | | 1 | 1, 3 tokens.
+// Documents of 5, 1 and 4 tokens; segments of 2, 3 | 1 | 1, 3 tokens.
 Tensor documents() {
-  return Tensor::from<int32_t>({0, 5, 5, 6, 10});
+  return Tensor::from<int32_t>({0, 5, 6, 10});
 }
 Tensor boundaries() {
   return Tensor::from<uint8_t>({1, 0, 1, 0, 0, 1, 1, 1, 0, 0});
@@ -31,7 +31,7 @@ TEST_CASE("segments run from boundary to boundary and stay within documents") {
   CHECK(segmentation.count == 5);
   CHECK(segmentation.offsets.to_vector<int32_t>() == Ints{0, 2, 5, 6, 7, 10});
   CHECK(segmentation.concept_of.to_vector<int32_t>() == Ints{0, 0, 1, 1, 1, 2, 3, 4, 4, 4});
-  CHECK(segmentation.cu_seqlens.to_vector<int32_t>() == Ints{0, 2, 2, 3, 5});
+  CHECK(segmentation.cu_seqlens.to_vector<int32_t>() == Ints{0, 2, 3, 5});
   CHECK(segmentation.boundary.to_vector<uint8_t>() == boundaries().to_vector<uint8_t>());
 }
 
@@ -41,6 +41,16 @@ TEST_CASE("a document must begin with a boundary") {
   });
   CHECK(message.find("token 2") != std::string::npos);
   CHECK(message.find("document 1") != std::string::npos);
+}
+
+TEST_CASE("a document without tokens is refused, as everywhere") {
+  const std::string message = test::message_of<Error>([] {
+    segment(boundaries(), Tensor::from<int32_t>({0, 5, 5, 6, 10}));
+  });
+  CHECK(message.find("segment: offset 2 is 5, not above the one before, 5") != std::string::npos);
+  CHECK(test::message_of<Error>([] {
+          segment(boundaries(), Tensor::from<int32_t>({0, 5}));
+        }).find("there are 10 rows") != std::string::npos);
 }
 
 TEST_CASE("completed: a token sees the concepts of its document that ended before it") {

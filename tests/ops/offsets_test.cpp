@@ -23,6 +23,13 @@ TEST_CASE("wrong offsets are refused by operator, entry and value") {
   CHECK_THROWS_AS(check_offsets("pool", Tensor::zeros({2}), 0), Error);  // float32
 }
 
+TEST_CASE("offsets alone tell how many rows they cut") {
+  CHECK(check_offsets("op", Tensor::from<int32_t>({0, 2, 3, 7})) == 7);
+  CHECK(check_offsets("op", Tensor::from<int32_t>({0})) == 0);
+  CHECK_THROWS_WITH_AS(check_offsets("op", Tensor::from<int32_t>({0, 3, 3})),
+                       "op: offset 2 is 3, not above the one before, 3", Error);
+}
+
 TEST_CASE("first rows of the pieces") {
   CHECK(first_rows(Tensor::from<int32_t>({0, 1, 4, 6})) ==
         std::vector<bool>{true, true, false, false, true, false});

@@ -159,7 +159,8 @@ TEST_CASE("tokenize: nothing to train on is said") {
   TokenizeOptions options;
   options.output = folder / "out";
   options.domains = {{"", {folder / "empty.txt"}}};
-  CHECK(contains(message(options), "no documents in"));
+  CHECK(contains(message(options), "there is no text in " + (folder / "empty.txt") +
+                                       " (files read: 1, empty documents: 1): give inputs that hold text"));
   options.domains = {{"", {folder / "one.txt"}}};
   options.heldout_share = 0.999999;
   CHECK(contains(message(options), "left none to train on"));
