@@ -286,7 +286,12 @@ std::string read_text(const std::string& file) {
   }
   errno = 0;
   std::ifstream in(file, std::ios::binary);
-  DLCM_CHECK_INPUT(in.good(), file, ": cannot be opened: ", std::strerror(errno));
+  if (!in.good()) {
+    const int reason = errno;
+    const std::string message = concat(file, ": cannot be opened: ", std::strerror(reason));
+    if (reason == ENOENT || reason == ENOTDIR) throw InputError(message);
+    throw Error(message);  // as with every other file: the name is right, reading it failed
+  }
   in.peek();  // a folder opens, but does not read
   DLCM_CHECK_INPUT(!in.bad(), file, ": cannot be read: ", std::strerror(errno));
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};

@@ -79,8 +79,9 @@ void tokenize_domain(const TokenizeOptions& options, const TokenizeDomain& domai
   }
   counts.empty_documents = before.empty_documents + source.empty_documents();
   const std::string place = domain.name.empty() ? "" : "domain '" + domain.name + "': ";
-  DLCM_CHECK_INPUT(counts.documents > before.documents, place, "no documents in ", source_text(domain.inputs),
-                   counts.empty_documents > 0 ? " but empty ones" : "");
+  DLCM_CHECK_INPUT(counts.documents > before.documents, place,
+                   counts.empty_documents > before.empty_documents ? "only empty" : "no", " documents in ",
+                   source_text(domain.inputs));
   DLCM_CHECK_INPUT(shards.train().documents > 0, place, "the held-out share of ", options.heldout_share,
                    " took all ", shards.heldout().documents,
                    " documents and left none to train on: give more documents or a smaller --heldout");

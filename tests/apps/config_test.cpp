@@ -12,6 +12,7 @@
 #include "apps/common/config_keys.h"
 #include "paths.h"
 #include "tensor/check.h"
+#include "tests/data/temporary_folder.h"
 
 namespace dlcm::apps {
 namespace {
@@ -361,6 +362,12 @@ TEST_CASE("config: files that cannot be read") {
   CHECK_THROWS_WITH_AS(load_config("no-such-folder/run.toml"),
                        "no-such-folder/run.toml: cannot be opened: No such file or directory", InputError);
   CHECK_THROWS_AS(load_config(test::source_folder()), InputError);
+  // A right name whose reading fails is not the user's mistake: another exit code. Root may read anything,
+  // but not a link to itself.
+  const test::TemporaryFolder folder;
+  std::filesystem::create_symlink("loop.toml", folder / "loop.toml");
+  CHECK(contains(test::message_of<InputError>([&] { load_config(folder / "loop.toml"); }),
+                 concat("another exception: ", folder / "loop.toml", ": cannot be opened")));
 }
 
 }  // namespace dlcm::apps

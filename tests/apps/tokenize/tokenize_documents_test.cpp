@@ -159,7 +159,7 @@ TEST_CASE("tokenize: nothing to train on is said") {
   TokenizeOptions options;
   options.output = folder / "out";
   options.domains = {{"", {folder / "empty.txt"}}};
-  CHECK(contains(message(options), "no documents in"));
+  CHECK(contains(message(options), "only empty documents in"));
   options.domains = {{"", {folder / "one.txt"}}};
   options.heldout_share = 0.999999;
   CHECK(contains(message(options), "left none to train on"));
