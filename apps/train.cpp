@@ -16,7 +16,8 @@ constexpr char kExamples[] =
     "  train --config apps/configs/quickstart.toml --data shards --output runs/first --resume\n"
     "  train --config apps/configs/quickstart.toml --set schedule.steps=2000 --data shards --output "
     "runs/longer\n"
-    "  train --config apps/configs/paper-dlcm-2.3b.toml --dry-run\n\n"
+    "  train --config apps/configs/paper-dlcm-2.3b.toml --dry-run\n"
+    "  train --config apps/configs/quickstart.toml --data shards --dry-run\n\n"
     "Writes in the output folder: config.toml (complete), metrics.jsonl (one object a step), checkpoints/.\n"
     "SIGINT, SIGTERM or SIGHUP saves and ends; a second one ends at once. Exit code: 0, 1 (the work failed), "
     "2 (bad "
@@ -41,7 +42,9 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   parser.add_flag("--resume", line.resume,
                   "Go on with the run in the output folder, from its newest checkpoint");
   parser.add_text("--device", line.device, "cpu|cuda[:N]", "Where the model runs");
-  parser.add_flag("--dry-run", line.dry_run, "Print parameters, bytes and FLOPs by part, and stop");
+  parser.add_flag(
+      "--dry-run", line.dry_run,
+      "Print parameters, bytes and FLOPs by part, and stop; with --data, of the shards' vocabulary");
   return parser.read(argc, argv);
 }
 
@@ -58,7 +61,7 @@ int run(int argc, char** argv) {
   DLCM_CHECK_INPUT(line.arguments.data_folder != "-",
                    "--data '-': expected a folder of shards, which standard input cannot be");
   if (line.dry_run) {
-    std::cout << dry_run_text(load_config(line.arguments.config_file, line.arguments.overrides).config);
+    run_dry(std::cout, line.arguments);
     return 0;
   }
   DLCM_CHECK_INPUT(!line.arguments.data_folder.empty(),
