@@ -1,5 +1,4 @@
 // benchmark: where the time goes, and how far from the machine's limits.
-#include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "apps/benchmark/benchmarks.h"
@@ -38,25 +37,23 @@ struct CommandLine {
 };
 
 std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
-  CLI::App app(kDescription, "benchmark");
-  app.add_option("what", line.what, "ops, step, generate or matmul")->required()->type_name("");
-  app.add_option("--config", line.config_file,
-                 "Configuration (TOML); - reads standard input; default: every key's default")
-      ->type_name("FILE");
-  app.add_option("--dtype", line.dtype, "Of computation: f32")->type_name("f32|bf16")->capture_default_str();
-  const CLI::Option* seconds = add_number(
-      app, "--seconds", line.seconds,
-      "Measure at least so long: the steps altogether (default 5), else each row of a table (default 0.2)");
-  app.add_flag("--json", line.json, "Print one JSON object");
-  if (const auto end = parse_command_line(app, kExamples, argc, argv)) return end;
+  std::optional<double> seconds;
+  CommandLineParser parser("benchmark", kDescription, kExamples);
+  parser.add_text("WHAT", line.what, "WHAT", "ops, step, generate or matmul", Presence::required);
+  parser.add_input("--config", line.config_file, "FILE",
+                   "Configuration (TOML); - reads standard input; default: every key's default");
+  parser.add_text("--dtype", line.dtype, "f32|bf16", "Of computation: f32");
+  parser.add_number("--seconds", seconds, {0, kMostSeconds, NumberRange::Excluded::least},
+                    "Measure at least so long: the steps altogether (default 5), else each row of a table "
+                    "(default 0.2)");
+  parser.add_flag("--json", line.json, "Print one JSON object");
+  if (const auto end = parser.read(argc, argv)) return end;
   DLCM_CHECK_INPUT(
       line.what == "ops" || line.what == "step" || line.what == "generate" || line.what == "matmul", "'",
       line.what, "': expected ops, step, generate or matmul");
-  DLCM_CHECK_INPUT(line.dtype == "f32" || line.dtype == "bf16", "--dtype ", line.dtype,
-                   ": expected f32 or bf16");
-  DLCM_CHECK_INPUT(seconds->empty() || (line.seconds > 0 && line.seconds <= kMostSeconds), "--seconds ",
-                   line.seconds, ": expected a number above 0, at most ", kMostSeconds);
-  if (seconds->empty()) line.seconds = line.what == "step" ? kStepSeconds : kRowSeconds;
+  DLCM_CHECK_INPUT(line.dtype == "f32" || line.dtype == "bf16", "--dtype '", line.dtype,
+                   "': expected f32 or bf16");
+  line.seconds = seconds.value_or(line.what == "step" ? kStepSeconds : kRowSeconds);
   return std::nullopt;
 }
 
@@ -67,6 +64,7 @@ Config config_of(const CommandLine& line) {
                    ": models compute in f32 in this version; use --dtype f32");
   DLCM_CHECK_INPUT(loaded.config.train.dtype == DType::f32,
                    "train.dtype = \"bf16\": models compute in f32 in ", "this version; use \"f32\"");
+  for (const std::string& note : notes_of(loaded)) print_error("benchmark", note);
   return std::move(loaded.config);
 }
 

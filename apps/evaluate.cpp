@@ -1,16 +1,16 @@
 // evaluate: how well a trained model predicts held-out text.
 #include "apps/evaluation/evaluate.h"
 
-#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include <unistd.h>
 
 #include "apps/common/command_line.h"
+#include "apps/common/input_file.h"
+#include "apps/common/json.h"
 #include "apps/common/loaded_model.h"
 #include "apps/common/output_file.h"
 #include "apps/common/program.h"
@@ -30,38 +30,39 @@ constexpr char kExamples[] =
     "--logits\n\n"
     "The last line of standard output is one JSON object: loss (nats per predicted token), bits_per_byte, "
     "tokens\n"
-    "(predicted), bytes, tokens_per_concept, boundary_rate (F), boundary_mean (G); the last three are null "
-    "for a\n"
+    "(predicted), bytes, tokens_per_concept, boundary_rate (F), boundary_mean (G); the last three are 0 of "
+    "a\n"
     "transformer. The dump holds /tokens, /cu_seqlens, /loss (NaN where nothing is predicted),\n"
-    "/boundary_probability, /boundary and /logits. Exit code: 0, 1 (the work failed), 2 (bad input).";
+    "/boundary_probability, /boundary (0 of a transformer) and, with --logits, /logits.\nExit code: "
+    "0, 1 (the work failed), 2 (bad input).";
 
 struct CommandLine {
   std::string checkpoint;
   std::string data;
-  int64_t max_tokens = -1;
+  std::optional<int64_t> max_tokens;
   std::string dump;
   bool logits = false;
 };
 
 std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
-  CLI::App app(kDescription, "evaluate");
-  app.add_option("--checkpoint", line.checkpoint, "A checkpoint, or a run's folder: its newest one")
-      ->type_name("FILE|RUN_DIR")
-      ->required();
-  app.add_option("--data", line.data,
-                 "A shard: all of its documents; a folder: its heldout-*.h5, domains too")
-      ->type_name("SHARD.h5|DIR")
-      ->required();
-  const CLI::Option* most =
-      add_whole_number(app, "--max-tokens", line.max_tokens,
-                       "Tokens to read, at most (but at least one to predict of each domain); default: all");
-  app.add_option("--dump", line.dump, "Write what was predicted, token by token, to this HDF5 file")
-      ->type_name("FILE.h5");
-  app.add_flag("--logits", line.logits, "Write all logits too, 4 bytes a token and word of the vocabulary");
-  if (const auto end = parse_command_line(app, kExamples, argc, argv)) return end;
-  DLCM_CHECK_INPUT(most->empty() || line.max_tokens >= 1, "--max-tokens = ", line.max_tokens,
-                   ": expected a whole number of at least 1");
+  CommandLineParser parser("evaluate", kDescription, kExamples);
+  parser.add_input("--checkpoint", line.checkpoint, "FILE|RUN_DIR",
+                   "A checkpoint, or a run's folder: its newest one; - reads standard input",
+                   Presence::required);
+  parser.add_input("--data", line.data, "SHARD.h5|DIR",
+                   "A shard: all of its documents; a folder: its heldout-*.h5, domains too; - reads a shard "
+                   "from standard input",
+                   Presence::required);
+  parser.add_whole_number(
+      "--max-tokens", line.max_tokens, {.least = 1},
+      "Tokens to read, at most (but at least one to predict of each domain); default: all");
+  parser.add_output("--dump", line.dump, "FILE.h5",
+                    "Write what was predicted, token by token, to this HDF5 file");
+  parser.add_flag("--logits", line.logits,
+                  "Write all logits too, 4 bytes a token and word of the vocabulary");
+  if (const auto end = parser.read(argc, argv)) return end;
   DLCM_CHECK_INPUT(!line.logits || !line.dump.empty(), "--logits needs --dump FILE.h5");
+  require_one_standard_input({{"--checkpoint", line.checkpoint}, {"--data", line.data}});
   return std::nullopt;
 }
 
@@ -103,25 +104,26 @@ void warn_of_leak(const ModelConfig& model) {
          "holds them, and so what is to be predicted: the loss is not that of a language model\n";
 }
 
-nlohmann::ordered_json to_json(const EvaluationResult& result) {
-  nlohmann::ordered_json object;
-  object["loss"] = result.loss;
-  object["bits_per_byte"] = result.bits_per_byte;
-  object["tokens"] = result.tokens;
-  object["bytes"] = result.bytes;
-  object["tokens_per_concept"] = result.tokens_per_concept;
-  object["boundary_rate"] = result.boundary_rate;
-  object["boundary_mean"] = result.boundary_mean;
-  return object;
+std::string json_of(const EvaluationResult& result) {
+  JsonObject object;
+  object.add("loss", result.loss);
+  object.add("bits_per_byte", result.bits_per_byte);
+  object.add("tokens", result.tokens);
+  object.add("bytes", result.bytes);
+  object.add("tokens_per_concept", result.tokens_per_concept);
+  object.add("boundary_rate", result.boundary_rate);
+  object.add("boundary_mean", result.boundary_mean);
+  return object.text();
 }
 
-EvaluationResult run(const LoadedModel& loaded, data::HeldoutReader& reader, const CommandLine& line) {
+EvaluationResult run(const LoadedModel& loaded, data::HeldoutReader& reader, const CommandLine& line,
+                     const InputFile& data) {
   std::optional<EvaluationDump> dump;
   if (!line.dump.empty()) {
-    require_replaceable("--dump", line.dump, inputs_of(loaded.path, line.data),
+    require_replaceable("--dump", line.dump, inputs_of(loaded.path, data.path()),
                         {"a dump of evaluate", is_evaluation_dump});
     dump.emplace(line.dump, *loaded.model, line.logits ? DumpLogits::yes : DumpLogits::no,
-                 DumpSources{loaded.path, line.data});
+                 DumpSources{loaded.path, data.name()});
   }
   Progress progress(reader.tokens());
   const EvaluationResult result = evaluate(*loaded.model, reader, [&](const EvaluatedBatch& evaluated) {
@@ -137,14 +139,18 @@ int evaluate_program(int argc, char** argv) {
   if (const auto end = read_command_line(argc, argv, line)) return *end;
   const LoadedModel loaded = load_model(line.checkpoint);
   const TrainConfig& train = loaded.config.train;
-  data::HeldoutReader reader(
-      {line.data, train.context, std::max(train.context, train.micro_tokens), line.max_tokens});
-  require_same_tokenizer(reader, loaded.tokenizer->identity(), loaded.path, line.data);
-  warn_of_leak(loaded.config.model);
-  const EvaluationResult result = run(loaded, reader, line);
+  const InputFile data(line.data);
+  EvaluationResult result;
+  data.use([&](const std::string& path) {
+    data::HeldoutReader reader(
+        {path, train.context, std::max(train.context, train.micro_tokens), line.max_tokens.value_or(-1)});
+    require_same_tokenizer(reader, loaded.tokenizer->identity(), loaded.path, path);
+    warn_of_leak(loaded.config.model);
+    result = run(loaded, reader, line, data);
+  });
   DLCM_CHECK(std::isfinite(result.loss), "'", loaded.path, "': the loss is ", result.loss,
              ": its training has diverged");
-  std::cout << to_json(result).dump() << "\n";
+  std::cout << json_of(result) << "\n";
   return 0;
 }
 

@@ -1,5 +1,6 @@
 // generate: text from a trained model.
-#include <CLI/CLI.hpp>
+#include <algorithm>
+#include <cmath>
 #include <iostream>
 
 #include "apps/common/command_line.h"
@@ -25,7 +26,8 @@ constexpr char kExamples[] =
     "--json\n\n"
     "--json prints an object a prompt: prompt, text, tokens (ids drawn, the end token too), "
     "log_probabilities (of\n"
-    "each under the model, whatever the temperature), boundaries (whether each began a concept),\n"
+    "each under the model, whatever the temperature), boundaries (whether each began a concept; empty of a "
+    "transformer),\n"
     "prompt_tokens_per_second, tokens_per_second. Exit code: 0, 1 (the work failed), 2 (bad input).";
 
 enum class OutputFormat { text, text_with_concepts, json };
@@ -37,64 +39,49 @@ struct CommandLine {
   OutputFormat format = OutputFormat::text;
 };
 
-// CLI11 reads meaning into some values of lists ("{}"); this takes each as it is. `unused` must live as long
-// as the option.
-CLI::Option* add_texts(CLI::App& app, const std::string& name, std::vector<std::string>& unused,
-                       const std::string& description) {
-  return app.add_option(name, unused, description)->type_name("TEXT")->allow_extra_args(false)->take_all();
-}
-
-void add_sampling_options(CLI::App& app, GenerationOptions& options) {
+void add_sampling_options(CommandLineParser& parser, GenerationOptions& options) {
   SamplerConfig& sampler = options.sampler;
-  add_whole_number(app, "--max-tokens", options.max_tokens, "Tokens to make, at most, for each prompt")
-      ->capture_default_str();
-  add_number(app, "--temperature", sampler.temperature,
-             "Divides the logits; 0: always the most likely token; 1: the model's own distribution")
-      ->capture_default_str();
-  add_whole_number(app, "--top-k", sampler.top_k, "Only the K most likely tokens; 0: all")
-      ->capture_default_str();
-  add_number(app, "--top-p", sampler.top_p,
-             "Only the most likely tokens that have the share P together; 1: all")
-      ->capture_default_str();
-  add_number(app, "--min-p", sampler.min_p,
-             "Only tokens at least P times as likely as the most likely; 0: all")
-      ->capture_default_str();
-  add_whole_number(app, "--seed", sampler.seed, "Of the random numbers")->capture_default_str();
+  parser.add_whole_number("--max-tokens", options.max_tokens, {}, "Tokens to make, at most, for each prompt");
+  parser.add_number("--temperature", sampler.temperature, {},
+                    "Divides the logits; 0: always the most likely token; 1: the model's own distribution");
+  parser.add_whole_number("--top-k", sampler.top_k, {}, "Only the K most likely tokens; 0: all");
+  parser.add_number("--top-p", sampler.top_p, {},
+                    "Only the most likely tokens that have the share P together; 1: all");
+  parser.add_number("--min-p", sampler.min_p, {},
+                    "Only tokens at least P times as likely as the most likely; 0: all");
+  parser.add_whole_number("--seed", sampler.seed, {}, "Of the random numbers");
 }
 
 // Nothing where the program is to end with `code`.
 std::optional<CommandLine> read_command_line(int argc, char** argv, int& code) {
-  CLI::App app(kDescription, "generate");
   CommandLine line;
-  std::vector<std::string> unused;
   std::string prompt_file;
   bool ignore_end = false;
   bool show_concepts = false;
   bool json = false;
-  app.add_option("--checkpoint", line.checkpoint, "A checkpoint, or a run's folder: its newest one")
-      ->type_name("FILE|RUN_DIR")
-      ->required();
-  const CLI::Option* prompts = add_texts(app, "--prompt", unused, "Text to continue; repeatable");
-  const CLI::Option* file =
-      app.add_option("--prompt-file", prompt_file, "A prompt: all of the file; - reads standard input")
-          ->type_name("FILE");
-  add_sampling_options(app, line.options);
-  const CLI::Option* stops = add_texts(app, "--stop", unused, "Text ends before this; repeatable");
-  app.add_flag("--ignore-end", ignore_end, "Go on after the end token");
-  app.add_flag("--show-concepts", show_concepts,
-               "Mark concepts: colours on a terminal, | between them elsewhere");
-  app.add_flag("--json", json, "Print one JSON object a prompt, in order");
-  if (const auto end = parse_command_line(app, kExamples, argc, argv)) {
+  CommandLineParser parser("generate", kDescription, kExamples);
+  parser.add_input("--checkpoint", line.checkpoint, "FILE|RUN_DIR",
+                   "A checkpoint, or a run's folder: its newest one; - reads standard input",
+                   Presence::required);
+  parser.add_texts("--prompt", line.prompts, "TEXT", "Text to continue; repeatable");
+  parser.add_input("--prompt-file", prompt_file, "FILE", "A prompt: all of the file; - reads standard input");
+  add_sampling_options(parser, line.options);
+  parser.add_texts("--stop", line.options.stops, "TEXT", "Text ends before this; repeatable");
+  parser.add_flag("--ignore-end", ignore_end, "Go on after the end token");
+  parser.add_flag("--show-concepts", show_concepts,
+                  "Mark concepts: colours on a terminal, | between them elsewhere");
+  parser.add_flag("--json", json, "Print one JSON object a prompt, in order");
+  if (const auto end = parser.read(argc, argv)) {
     code = *end;
     return std::nullopt;
   }
-  line.prompts = prompts->results();
-  line.options.stops = stops->results();
+  require_one_standard_input({{"--checkpoint", line.checkpoint}, {"--prompt-file", prompt_file}});
   line.options.end_token = ignore_end ? EndToken::is_ignored : EndToken::stops;
   line.format = json            ? OutputFormat::json
                 : show_concepts ? OutputFormat::text_with_concepts
                                 : OutputFormat::text;
-  if (!file->empty()) line.prompts.push_back(read_file_or_input(prompt_file));
+  check(line.options);
+  if (!prompt_file.empty()) line.prompts.push_back(read_file_or_input(prompt_file));
   if (line.prompts.empty()) line.prompts.emplace_back();
   for (size_t i = 0; i < line.prompts.size(); ++i) require_utf8(line.prompts[i], concat("prompt ", i + 1));
   return line;
@@ -119,7 +106,7 @@ void report_speed(const std::vector<Generation>& generations) {
 }
 
 void run_as_json(const LoadedModel& loaded, const CommandLine& line) {
-  JsonOutput output(std::cout, line.prompts);
+  JsonOutput output(std::cout, line.prompts, loaded.config.model.kind);
   GenerationEvents events;
   events.finished = [&](size_t prompt, const Generation& generation) { output.finished(prompt, generation); };
   generate(*loaded.model, *loaded.tokenizer, line.prompts, line.options, events);
@@ -139,7 +126,6 @@ int generate_program(int argc, char** argv) {
   int code = 0;
   const std::optional<CommandLine> line = read_command_line(argc, argv, code);
   if (!line) return code;
-  check(line->options);
   const LoadedModel loaded = load_model(line->checkpoint);
   if (line->format == OutputFormat::json) {
     run_as_json(loaded, *line);

@@ -1,9 +1,9 @@
 // inspect: what shards and checkpoints hold, and whether they are whole.
-#include <CLI/CLI.hpp>
 #include <iostream>
 #include <sstream>
 
 #include "apps/common/command_line.h"
+#include "apps/common/input_file.h"
 #include "apps/common/program.h"
 #include "apps/inspect/describe.h"
 #include "tensor/check.h"
@@ -28,10 +28,11 @@ int inspect_files(const std::vector<std::string>& files) {
   for (const std::string& file : files) {
     std::ostringstream text;
     try {
-      describe_file(text, file);
+      const InputFile input(file);
+      input.use([&](const std::string& path) { describe_file(text, path, input.name()); });
       std::cout << text.str() << std::flush;
     } catch (const InputError& error) {
-      std::cerr << "inspect: " << error.what() << "\n";
+      print_error("inspect", error.what());
       code = 2;
     }
   }
@@ -39,10 +40,14 @@ int inspect_files(const std::vector<std::string>& files) {
 }
 
 int inspect(int argc, char** argv) {
-  CLI::App app(kDescription, "inspect");
   std::vector<std::string> files;
-  app.add_option("FILE", files, "Token shards or checkpoints (.h5)")->required();
-  if (const std::optional<int> code = parse_command_line(app, kExamples, argc, argv)) return *code;
+  CommandLineParser parser("inspect", kDescription, kExamples);
+  parser.add_texts("FILE", files, "FILE.h5", "Token shards or checkpoints; - reads standard input",
+                   Presence::required);
+  if (const std::optional<int> end = parser.read(argc, argv)) return *end;
+  std::vector<std::pair<std::string, std::string>> arguments;
+  for (const std::string& file : files) arguments.emplace_back("FILE", file);
+  require_one_standard_input(arguments);
   return inspect_files(files);
 }
 

@@ -1,11 +1,10 @@
 // segment: the concepts that a trained model sees in a text.
-#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include "apps/common/command_line.h"
 #include "apps/common/concept_text.h"
+#include "apps/common/json.h"
 #include "apps/common/loaded_model.h"
 #include "apps/common/output_file.h"
 #include "apps/common/program.h"
@@ -35,16 +34,17 @@ struct CommandLine {
 };
 
 std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
-  CLI::App app(kDescription, "segment");
-  app.add_option("--checkpoint", line.checkpoint, "A checkpoint, or a run's folder: its newest one")
-      ->type_name("FILE|RUN_DIR")
-      ->required();
-  app.add_option("--html", line.html, "Write a page: p on hover, a histogram of concept lengths")
-      ->type_name("FILE");
-  app.add_flag("--json", line.json, "Print one JSON object");
-  app.add_option("TEXT", line.text, "The text, or a file that holds it; - or nothing: standard input")
-      ->type_name("TEXT|FILE");
-  return parse_command_line(app, kExamples, argc, argv);
+  CommandLineParser parser("segment", kDescription, kExamples);
+  parser.add_input("--checkpoint", line.checkpoint, "FILE|RUN_DIR",
+                   "A checkpoint, or a run's folder: its newest one; - reads standard input",
+                   Presence::required);
+  parser.add_output("--html", line.html, "FILE", "Write a page: p on hover, a histogram of concept lengths");
+  parser.add_flag("--json", line.json, "Print one JSON object");
+  parser.add_text("TEXT", line.text, "TEXT|FILE",
+                  "The text, or a file that holds it; - or nothing: standard input");
+  if (const auto end = parser.read(argc, argv)) return end;
+  require_one_standard_input({{"--checkpoint", line.checkpoint}, {"TEXT", line.text}});
+  return std::nullopt;
 }
 
 // The name of an existing file stands for its content.
@@ -71,22 +71,22 @@ TextPiece marked(const std::vector<ConceptSpan>& concepts) {
 }
 
 void print_json(const std::vector<ConceptSpan>& concepts) {
-  nlohmann::ordered_json list = nlohmann::ordered_json::array();
+  std::vector<std::string> list;
   int64_t tokens = 0;
   for (const ConceptSpan& span : concepts) {
-    nlohmann::ordered_json object;
-    object["text"] = span.text;
-    object["tokens"] = span.tokens;
-    object["p"] = span.probability.front();
-    list.push_back(object);
+    JsonObject object;
+    object.add("text", span.text);
+    object.add("tokens", span.tokens);
+    object.add("p", static_cast<double>(span.probability.front()));
+    list.push_back(object.text());
     tokens += span.tokens;
   }
-  nlohmann::ordered_json result;
-  result["concepts"] = list;
-  result["tokens"] = tokens;
-  result["tokens_per_concept"] =
-      concepts.empty() ? 0.0 : static_cast<double>(tokens) / static_cast<double>(concepts.size());
-  std::cout << result.dump() << "\n";
+  JsonObject result;
+  result.add_json("concepts", json_array(list));
+  result.add("tokens", tokens);
+  result.add("tokens_per_concept",
+             concepts.empty() ? 0.0 : static_cast<double>(tokens) / static_cast<double>(concepts.size()));
+  std::cout << result.text() << "\n";
 }
 
 void print_text(const std::vector<ConceptSpan>& concepts) {

@@ -1,12 +1,12 @@
 // tokenize: makes token shards of text.
-#include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <iostream>
-#include <nlohmann/json.hpp>
 
 #include <unistd.h>
 
 #include "apps/common/command_line.h"
+#include "apps/common/json.h"
 #include "apps/common/program.h"
 #include "apps/tokenize/tokenize_documents.h"
 #include "data/tokenizer.h"
@@ -15,6 +15,8 @@
 
 namespace dlcm::apps {
 namespace {
+
+constexpr int64_t kMostThreads = 4096;
 
 using Clock = std::chrono::steady_clock;
 
@@ -37,30 +39,29 @@ struct CommandLine {
   std::string tokenizer = "bytes";
   std::vector<std::string> inputs;
   std::vector<std::string> domains;  // NAME=INPUT
-  int threads = 0;
+  std::optional<int64_t> threads;
   bool json_lines = false;
   TokenizeOptions options;
 };
 
-void add_options(CLI::App& app, CommandLine& line) {
-  app.add_option("--tokenizer", line.tokenizer, "bytes, or a tokenizer.json (not supported yet)")
-      ->capture_default_str();
-  app.add_option("--heldout", line.options.heldout_share,
-                 "Share of the documents kept for evaluation, 0 to 1, chosen by a hash of the text")
-      ->capture_default_str();
-  app.add_option("--shard-tokens", line.options.shard_tokens, "Tokens a shard may have")
-      ->capture_default_str();
-  app.add_option("--threads", line.threads, "Threads; default: one a core");
-  app.add_option("--domain", line.domains, "NAME=INPUT: write this input's shards in DIR/NAME; repeatable")
-      ->type_name("NAME=INPUT")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--output", line.options.output, "Folder of the shards, made where it is missing")
-      ->type_name("DIR")
-      ->required();
-  app.add_flag("--overwrite", line.options.overwrite, "Replace shards that are already there");
-  app.add_flag("--json-lines", line.json_lines, "Read every input as JSON Lines, whatever its name");
-  app.add_option("INPUT", line.inputs, "Files, folders or -");
+std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
+  CommandLineParser parser("tokenize", kDescription, kExamples);
+  parser.add_text("--tokenizer", line.tokenizer, "bytes|FILE",
+                  "bytes, or a tokenizer.json (not supported yet)");
+  parser.add_number("--heldout", line.options.heldout_share, {0, 1, NumberRange::Excluded::most},
+                    "Share of the documents kept for evaluation, at least 0 and below 1, chosen by a hash of "
+                    "the text");
+  parser.add_whole_number("--shard-tokens", line.options.shard_tokens, {.least = 1},
+                          "Tokens a shard may have");
+  parser.add_whole_number("--threads", line.threads, {1, kMostThreads}, "Threads; default: one a core");
+  parser.add_texts("--domain", line.domains, "NAME=INPUT",
+                   "NAME=INPUT: write this input's shards in DIR/NAME; repeatable");
+  parser.add_output("--output", line.options.output, "DIR", "Folder of the shards, made where it is missing",
+                    Presence::required);
+  parser.add_flag("--overwrite", line.options.overwrite, "Replace shards that are already there");
+  parser.add_flag("--json-lines", line.json_lines, "Read every input as JSON Lines, whatever its name");
+  parser.add_texts("INPUT", line.inputs, "INPUT", "Files, folders or -");
+  return parser.read(argc, argv);
 }
 
 bool is_domain_name(const std::string& name) {
@@ -87,17 +88,6 @@ std::vector<TokenizeDomain> parse_domains(const CommandLine& line) {
   return domains;
 }
 
-void check_values(const CommandLine& line) {
-  const TokenizeOptions& options = line.options;
-  DLCM_CHECK_INPUT(options.heldout_share >= 0 && options.heldout_share < 1, "--heldout ",
-                   options.heldout_share, ": expected a share of at least 0 and below 1");
-  DLCM_CHECK_INPUT(options.shard_tokens >= 1, "--shard-tokens ", options.shard_tokens,
-                   ": expected at least 1");
-  DLCM_CHECK_INPUT(line.threads >= 0 && line.threads <= 4096, "--threads ", line.threads,
-                   ": expected 1 to 4096");
-  DLCM_CHECK_INPUT(!options.output.empty(), "--output: expected a folder");
-}
-
 // On a terminal one line that is written over, at most five times a second; else a line every ten seconds.
 class Progress {
  public:
@@ -119,16 +109,25 @@ class Progress {
   Clock::time_point last_ = Clock::now();
 };
 
+std::string json_of(const TokenizeCounts& counts, double seconds) {
+  JsonObject result;
+  result.add("documents", counts.documents);
+  result.add("tokens", counts.tokens);
+  result.add("bytes", counts.bytes);
+  result.add("bytes_per_token", static_cast<double>(counts.bytes) / static_cast<double>(counts.tokens));
+  result.add("seconds", seconds);
+  result.add("heldout_documents", counts.heldout_documents);
+  result.add("heldout_tokens", counts.heldout_tokens);
+  return result.text();
+}
+
 int tokenize(int argc, char** argv) {
-  CLI::App app(kDescription, "tokenize");
   CommandLine line;
-  add_options(app, line);
-  if (const std::optional<int> code = parse_command_line(app, kExamples, argc, argv)) return *code;
-  check_values(line);
+  if (const std::optional<int> end = read_command_line(argc, argv, line)) return *end;
   const auto tokenizer = data::load_tokenizer(line.tokenizer);
   line.options.domains = parse_domains(line);
   if (line.json_lines) line.options.format = data::InputFormat::json_lines;
-  if (line.threads > 0) set_thread_count(line.threads);
+  if (line.threads) set_thread_count(static_cast<int>(*line.threads));
 
   const auto start = Clock::now();
   Progress progress;
@@ -139,15 +138,7 @@ int tokenize(int argc, char** argv) {
   if (line.options.heldout_share > 0 && counts.heldout_documents == 0) {
     std::cerr << "no document fell into the held-out share: there are no held-out shards\n";
   }
-  nlohmann::ordered_json result;
-  result["documents"] = counts.documents;
-  result["tokens"] = counts.tokens;
-  result["bytes"] = counts.bytes;
-  result["bytes_per_token"] = static_cast<double>(counts.bytes) / static_cast<double>(counts.tokens);
-  result["seconds"] = std::chrono::duration<double>(Clock::now() - start).count();
-  result["heldout_documents"] = counts.heldout_documents;
-  result["heldout_tokens"] = counts.heldout_tokens;
-  std::cout << result.dump() << "\n";
+  std::cout << json_of(counts, std::chrono::duration<double>(Clock::now() - start).count()) << "\n";
   return 0;
 }
 

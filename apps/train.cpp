@@ -1,5 +1,4 @@
 // train: a model from token shards.
-#include <CLI/CLI.hpp>
 #include <iostream>
 
 #include "apps/common/command_line.h"
@@ -17,7 +16,8 @@ constexpr char kExamples[] =
     "  train --config apps/configs/quickstart.toml --data shards --output runs/first --resume\n"
     "  train --config apps/configs/quickstart.toml --set schedule.steps=2000 --data shards --output "
     "runs/longer\n"
-    "  train --config apps/configs/paper-dlcm-2.3b.toml --dry-run\n\n"
+    "  train --config apps/configs/paper-dlcm-2.3b.toml --dry-run\n"
+    "  train --config apps/configs/quickstart.toml --data shards --dry-run\n\n"
     "Writes in the output folder: config.toml (complete), metrics.jsonl (one object a step), checkpoints/.\n"
     "SIGINT, SIGTERM or SIGHUP saves and ends; a second one ends at once. Exit code: 0, 1 (the work failed), "
     "2 (bad "
@@ -30,36 +30,38 @@ struct CommandLine {
   bool dry_run = false;
 };
 
-void add_options(CLI::App& app, CommandLine& line) {
-  app.add_option("--config", line.arguments.config_file, "Configuration (TOML); - reads standard input")
-      ->required();
-  app.add_option("--set", line.arguments.overrides, "Overrides one key: key=value; repeatable")
-      ->type_name("KEY=VALUE")
-      ->expected(1)
-      ->multi_option_policy(CLI::MultiOptionPolicy::TakeAll);
-  app.add_option("--data", line.arguments.data_folder, "Folder of the shards");
-  app.add_option("--output", line.arguments.output_folder,
-                 "Folder that the run writes; made where it is missing");
-  app.add_flag("--resume", line.resume,
-               "Go on with the run in the output folder, from its newest checkpoint");
-  app.add_option("--device", line.device, "cpu or cuda[:N]")->capture_default_str();
-  app.add_flag("--dry-run", line.dry_run, "Print parameters, bytes and FLOPs by part, and stop");
+std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
+  CommandLineParser parser("train", kDescription, kExamples);
+  parser.add_input("--config", line.arguments.config_file, "FILE.toml",
+                   "Configuration (TOML); - reads standard input", Presence::required);
+  parser.add_texts("--set", line.arguments.overrides, "KEY=VALUE",
+                   "Overrides one key: key=value; repeatable");
+  parser.add_input("--data", line.arguments.data_folder, "DIR", "Folder of the shards");
+  parser.add_output("--output", line.arguments.output_folder, "DIR",
+                    "Folder that the run writes; made where it is missing");
+  parser.add_flag("--resume", line.resume,
+                  "Go on with the run in the output folder, from its newest checkpoint");
+  parser.add_text("--device", line.device, "cpu|cuda[:N]", "Where the model runs");
+  parser.add_flag(
+      "--dry-run", line.dry_run,
+      "Print parameters, bytes and FLOPs by part, and stop; with --data, of the shards' vocabulary");
+  return parser.read(argc, argv);
 }
 
 void check_device(const std::string& device) {
   const bool cuda = device == "cuda" || device.starts_with("cuda:");
-  DLCM_CHECK_INPUT(device == "cpu" || cuda, "--device ", device, ": expected cpu or cuda[:N]");
+  DLCM_CHECK_INPUT(device == "cpu" || cuda, "--device '", device, "': expected cpu or cuda[:N]");
   DLCM_CHECK_INPUT(!cuda, "--device ", device, ": models run on the CPU in this version; use --device cpu");
 }
 
 int run(int argc, char** argv) {
   CommandLine line;
-  CLI::App app(kDescription, "train");
-  add_options(app, line);
-  if (const std::optional<int> code = parse_command_line(app, kExamples, argc, argv)) return *code;
+  if (const std::optional<int> end = read_command_line(argc, argv, line)) return *end;
   check_device(line.device);
+  DLCM_CHECK_INPUT(line.arguments.data_folder != "-",
+                   "--data '-': expected a folder of shards, which standard input cannot be");
   if (line.dry_run) {
-    std::cout << dry_run_text(load_config(line.arguments.config_file, line.arguments.overrides).config);
+    run_dry(std::cout, line.arguments);
     return 0;
   }
   DLCM_CHECK_INPUT(!line.arguments.data_folder.empty(),

@@ -1,18 +1,61 @@
 #include "dlcm/config.h"
 
+#include <algorithm>
 #include <cmath>
+#include <vector>
 
 #include "tensor/check.h"
 
 namespace dlcm {
 namespace {
 
-// Above any model of the next years; products of three such sizes still fit 63 bits.
-constexpr int64_t kLargestSize = 1 << 20;
+void check_size(const std::string& key, int64_t value, int64_t least, int64_t most = kLargestSize) {
+  DLCM_CHECK_INPUT(value >= least && value <= most, key, " = ", value, ": expected a whole number from ",
+                   least, " to ", most);
+}
 
-void check_size(const std::string& key, int64_t value, int64_t least) {
-  DLCM_CHECK_INPUT(value >= least && value <= kLargestSize, key, " = ", value,
-                   ": expected a whole number from ", least, " to ", kLargestSize);
+void check_layers(const std::string& key, int64_t value, int64_t least) {
+  check_size(key, value, least, kMostLayers);
+}
+
+double stack_parameters(const StackConfig& stack, int64_t layers) {
+  const auto width = static_cast<double>(stack.width);
+  const auto keys = static_cast<double>(stack.kv_heads * stack.head_dim());
+  return static_cast<double>(layers) * width * (2 * width + 2 * keys + 3 * static_cast<double>(stack.ff));
+}
+
+// Where a model's parameters are, by the key that brings them.
+struct Share {
+  const char* key;
+  int64_t value;
+  double parameters;
+};
+
+std::vector<Share> shares_of(const ModelConfig& config) {
+  std::vector<Share> shares = {{"model.vocab_size", config.vocab_size,
+                                2.0 * static_cast<double>(config.vocab_size * config.token.width)}};
+  if (config.kind == ModelKind::transformer) {
+    shares.push_back(
+        {"model.token.width", config.token.width, stack_parameters(config.token, config.layers)});
+    return shares;
+  }
+  const int64_t token_layers = config.encoder_layers + config.decoder_layers;
+  shares.push_back({"model.token.width", config.token.width, stack_parameters(config.token, token_layers)});
+  shares.push_back({"model.concept.width", config.backbone.width,
+                    stack_parameters(config.backbone, config.backbone_layers)});
+  return shares;
+}
+
+// Of sizes that are right each for itself.
+void check_parameters(const ModelConfig& config) {
+  const double parameters = matrix_parameters(config);
+  const std::vector<Share> shares = shares_of(config);
+  const auto largest = std::max_element(shares.begin(), shares.end(), [](const Share& a, const Share& b) {
+    return a.parameters < b.parameters;
+  });
+  DLCM_CHECK_INPUT(parameters <= kMostParameters, largest->key, " = ", largest->value,
+                   ": the whole model would have ", parameters, " parameters, expected at most ",
+                   kMostParameters, ", which a program can address");
 }
 
 void check_stack(const std::string& table, const StackConfig& stack) {
@@ -51,21 +94,29 @@ double ModelConfig::concept_multiplier() const {
   return mup.enabled ? static_cast<double>(backbone.width) / static_cast<double>(mup.concept_base) : 1.0;
 }
 
+double matrix_parameters(const ModelConfig& config) {
+  double parameters = 0;
+  for (const Share& share : shares_of(config)) parameters += share.parameters;
+  return parameters;
+}
+
 void check(const ModelConfig& config) {
   check_size("model.vocab_size", config.vocab_size, 2);
   check_stack("model.token", config.token);
   check_size("mup.token_base", config.mup.token_base, 1);
   if (config.kind == ModelKind::transformer) {
-    check_size("model.token.layers", config.layers, 1);
+    check_layers("model.token.layers", config.layers, 1);
+    check_parameters(config);
     return;
   }
-  check_size("model.token.encoder_layers", config.encoder_layers, 1);
-  check_size("model.token.decoder_layers", config.decoder_layers, 0);
+  check_layers("model.token.encoder_layers", config.encoder_layers, 1);
+  check_layers("model.token.decoder_layers", config.decoder_layers, 0);
   check_stack("model.concept", config.backbone);
-  check_size("model.concept.layers", config.backbone_layers, 1);
+  check_layers("model.concept.layers", config.backbone_layers, 1);
   check_size("model.cross_attention.ff", config.cross_attention.ff, 0);
   check_size("mup.concept_base", config.mup.concept_base, 1);
   check_boundary(config.boundary);
+  check_parameters(config);
 }
 
 }  // namespace dlcm

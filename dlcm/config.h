@@ -6,6 +6,13 @@
 
 namespace dlcm {
 
+// Above any model of the next years, so that a slip or a damaged file is an error at once: of widths, heads
+// and the vocabulary; of layers in a stack; of a model's parameters, as many floats as a 64-bit machine's
+// addresses (47 bits) reach.
+inline constexpr int64_t kLargestSize = int64_t{1} << 20;
+inline constexpr int64_t kMostLayers = 4096;
+inline constexpr double kMostParameters = 0x1p45;
+
 enum class ModelKind { dlcm, transformer };
 enum class Predictor { decoupled, learned, cosine, fixed, none };
 enum class Scope { sequence, batch, global };
@@ -67,8 +74,13 @@ struct ModelConfig {
   double concept_multiplier() const;
 };
 
+// Parameters in the matrices of the blocks, the embedding and the unembedding: nearly all there are. Computed
+// from the sizes, without describing the model.
+double matrix_parameters(const ModelConfig& config);
+
 // Throws InputError naming the key, its value and what is allowed: sizes that are not positive, heads that do
-// not divide widths, odd head dimensions, R not above 1, sizes that overflow.
+// not divide widths, odd head dimensions, R not above 1, sizes and layers above the limits, more than
+// kMostParameters altogether.
 void check(const ModelConfig& config);
 
 }  // namespace dlcm

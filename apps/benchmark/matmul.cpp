@@ -6,6 +6,7 @@
 
 #include "apps/benchmark/benchmarks.h"
 #include "apps/benchmark/random_input.h"
+#include "apps/benchmark/rates.h"
 #include "dlcm/cost.h"
 
 namespace dlcm::apps {
@@ -87,23 +88,28 @@ std::vector<Value> measured_row(const Product& product, double seconds, const Ma
   const double flops =
       2.0 * static_cast<double>(product.m) * static_cast<double>(product.k) * static_cast<double>(product.n);
   const auto bytes = static_cast<double>(a.bytes() + b.bytes() + c.bytes());
-  return {product.use,
-          product.m,
-          product.k,
-          product.n,
-          std::string(ta   ? "A^T B"
-                      : tb ? "A B^T"
-                           : "A B"),
-          1e3 * own.median,
-          1e3 * own.smallest,
-          1e3 * own.largest,
-          ratio(flops, own.median * 1e9),
-          ratio(flops / limits.flops, own.median),
-          ratio(bytes, own.median * 1e9),
-          ratio(bytes / limits.memory_bytes(), own.median),
-          1e3 * other.median,
-          ratio(flops, other.median * 1e9),
-          ratio(other.median, own.median)};
+  const std::string form = ta ? "A^T B" : tb ? "A B^T" : "A B";
+  std::vector<Value> row = {product.use, product.m, product.k, product.n, form};
+  append_rates(row, own, flops, bytes, limits);
+  row.insert(row.end(),
+             {1e3 * other.median, ratio(flops, other.median * 1e9), ratio(other.median, own.median)});
+  return row;
+}
+
+Table empty_table() {
+  Table table = {"products",
+                 "Matrix products C [m, n] = A B over k, float32",
+                 {{"use", "use"},
+                  {"m", "m", Unit::count},
+                  {"k", "k", Unit::count},
+                  {"n", "n", Unit::count},
+                  {"product", "form"}},
+                 {}};
+  append_rate_columns(table.columns);
+  table.columns.insert(table.columns.end(), {{"alternative_ms", "alternative ms", Unit::number},
+                                             {"alternative_gflops", "GFLOP/s", Unit::number},
+                                             {"speedup", "alternative/ours", Unit::number}});
+  return table;
 }
 
 }  // namespace
@@ -116,24 +122,7 @@ void benchmark_matmul(const BenchmarkOptions& options, Report& report) {
   std::vector<Product> products = model_products(options.config);
   add_squares(limits.largest_product, products);
   add_decoding(options.config.model, products);
-  Table table = {"products",
-                 "Matrix products C [m, n] = A B over k, float32",
-                 {{"use", "use"},
-                  {"m", "m", Unit::count},
-                  {"k", "k", Unit::count},
-                  {"n", "n", Unit::count},
-                  {"product", "form"},
-                  {"ms", "ms", Unit::number},
-                  {"min_ms", "min", Unit::number},
-                  {"max_ms", "max", Unit::number},
-                  {"gflops", "GFLOP/s", Unit::number},
-                  {"matrix_share", "of matrix limit", Unit::share},
-                  {"gb_per_s", "GB/s", Unit::number},
-                  {"memory_share", "of memory limit", Unit::share},
-                  {"alternative_ms", "alternative ms", Unit::number},
-                  {"alternative_gflops", "GFLOP/s", Unit::number},
-                  {"speedup", "alternative/ours", Unit::number}},
-                 {}};
+  Table table = empty_table();
   for (const Product& product : products) {
     table.rows.push_back(measured_row(product, options.seconds, limits));
   }

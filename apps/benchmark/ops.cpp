@@ -2,6 +2,7 @@
 
 #include "apps/benchmark/benchmarks.h"
 #include "apps/benchmark/operator_cases.h"
+#include "apps/benchmark/rates.h"
 #include "tensor/profile.h"
 
 namespace dlcm::apps {
@@ -28,16 +29,9 @@ std::vector<Value> measured_row(const OperatorCase& one, double seconds, const M
   const double flops = flops_of(one);
   const double bytes = bytes_of(one);
   const Timing timing = measure(seconds, [&] { one.run(); });
-  return {one.name,
-          one.pass,
-          one.inputs.front().shape().to_string(),
-          1e3 * timing.median,
-          1e3 * timing.smallest,
-          1e3 * timing.largest,
-          flops > 0 ? ratio(flops, timing.median * 1e9) : Value(),
-          flops > 0 ? ratio(flops / limits.flops, timing.median) : Value(),
-          ratio(bytes, timing.median * 1e9),
-          ratio(bytes / limits.memory_bytes(), timing.median)};
+  std::vector<Value> row = {one.name, one.pass, one.inputs.front().shape().to_string()};
+  append_rates(row, timing, flops, bytes, limits);
+  return row;
 }
 
 }  // namespace
@@ -47,17 +41,9 @@ void benchmark_ops(const BenchmarkOptions& options, Report& report) {
   report.groups.push_back(machine_facts(limits));
   Table table = {"operators",
                  "Operators, float32",
-                 {{"name", "operator"},
-                  {"pass", "pass"},
-                  {"shape", "first input"},
-                  {"ms", "ms", Unit::number},
-                  {"min_ms", "min", Unit::number},
-                  {"max_ms", "max", Unit::number},
-                  {"gflops", "GFLOP/s", Unit::number},
-                  {"matrix_share", "of matrix limit", Unit::share},
-                  {"gb_per_s", "GB/s", Unit::number},
-                  {"memory_share", "of memory limit", Unit::share}},
+                 {{"name", "operator"}, {"pass", "pass"}, {"shape", "first input"}},
                  {}};
+  append_rate_columns(table.columns);
   visit_operator_cases(options.config, [&](const OperatorCase& one) {
     table.rows.push_back(measured_row(one, options.seconds, limits));
   });

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <cstdio>
-#include <nlohmann/json.hpp>
 
+#include "apps/common/json.h"
 #include "tensor/check.h"
 
 namespace dlcm::apps {
 namespace {
-
-using Json = nlohmann::ordered_json;
 
 template <class... Arguments>
 std::string formatted(const char* format, Arguments... arguments) {
@@ -56,15 +54,15 @@ std::string text_of(const Value& value, Unit unit) {
   return "-";
 }
 
-Json json_of(const Value& value) {
-  if (const auto* text = std::get_if<std::string>(&value)) return *text;
-  if (const auto* count = std::get_if<int64_t>(&value)) return *count;
-  if (const auto* number = std::get_if<double>(&value)) return *number;
-  return nullptr;
+std::string json_of(const Value& value) {
+  if (const auto* text = std::get_if<std::string>(&value)) return json_text(*text);
+  if (const auto* count = std::get_if<int64_t>(&value)) return json_text(*count);
+  if (const auto* number = std::get_if<double>(&value)) return json_text(*number);
+  return "null";
 }
 
-void add_facts(Json& object, const std::vector<Fact>& facts) {
-  for (const Fact& fact : facts) object[fact.key] = json_of(fact.value);
+void add_facts(JsonObject& object, const std::vector<Fact>& facts) {
+  for (const Fact& fact : facts) object.add_json(fact.key, json_of(fact.value));
 }
 
 void check_rows(const Table& table) {
@@ -74,15 +72,15 @@ void check_rows(const Table& table) {
   }
 }
 
-Json json_of(const Table& table) {
+std::string json_of(const Table& table) {
   check_rows(table);
-  Json rows = Json::array();
+  std::vector<std::string> rows;
   for (const std::vector<Value>& row : table.rows) {
-    Json object = Json::object();
-    for (size_t i = 0; i < row.size(); ++i) object[table.columns[i].key] = json_of(row[i]);
-    rows.push_back(std::move(object));
+    JsonObject object;
+    for (size_t i = 0; i < row.size(); ++i) object.add_json(table.columns[i].key, json_of(row[i]));
+    rows.push_back(object.text());
   }
-  return rows;
+  return json_array(rows);
 }
 
 void print_facts(std::ostream& out, const std::vector<Fact>& facts) {
@@ -139,15 +137,16 @@ void print_text(std::ostream& out, const Report& report) {
 }
 
 void print_json(std::ostream& out, const Report& report) {
-  Json object = Json::object();
+  JsonObject object;
   add_facts(object, report.facts);
   for (const FactGroup& group : report.groups) {
-    Json& inner = object[group.key] = Json::object();
+    JsonObject inner;
     add_facts(inner, group.facts);
+    object.add_json(group.key, inner.text());
   }
-  for (const Table& table : report.tables) object[table.key] = json_of(table);
-  object["notes"] = report.notes;
-  out << object.dump() << "\n";
+  for (const Table& table : report.tables) object.add_json(table.key, json_of(table));
+  object.add("notes", report.notes);
+  out << object.text() << "\n";
 }
 
 Value ratio(double a, double b) {

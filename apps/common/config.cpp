@@ -117,6 +117,14 @@ std::string to_toml(const Config& config) {
   return text;
 }
 
+std::vector<std::string> notes_of(const LoadedConfig& loaded) {
+  std::vector<std::string> notes;
+  for (const std::string& key : loaded.unused) {
+    notes.push_back("note: " + key + " does not apply to this kind of model and is ignored");
+  }
+  return notes;
+}
+
 void check(const Config& config) {
   Config copy = config;
   DLCM_CHECK_INPUT(config.model.kind == ModelKind::dlcm || config.model.layers > 0,

@@ -47,6 +47,9 @@ struct LoadedConfig {
   std::vector<std::string> unused;
 };
 
+// A line for the user about each of what was read but has no effect.
+std::vector<std::string> notes_of(const LoadedConfig& loaded);
+
 // Reads a TOML file ("-": standard input), then applies each override "key=value" in order: the value is
 // TOML, or else a bare word that stands for a string. Absent keys keep their defaults. Throws InputError for
 // anything wrong, in one line with file and line (or the override), key, value and what is allowed.

@@ -8,11 +8,10 @@
 namespace dlcm::apps {
 namespace {
 
-// As in dlcm/config.cpp: above any model of the next years, and products of three still fit 63 bits.
-constexpr int64_t kLargestSize = 1 << 20;
 // A micro-batch's offsets are int32; its activations are T x width.
 constexpr int64_t kMostTokens = 1 << 24;
-constexpr int64_t kMostBatchTokens = int64_t{1} << 32;
+// A step's tokens are drawn at once.
+constexpr int64_t kMostBatchTokens = int64_t{1} << 28;
 constexpr int64_t kMostSteps = 1'000'000'000;
 constexpr double kLargestRate = 1e3;
 constexpr double kHuge = 1e300;
@@ -39,6 +38,9 @@ std::vector<Key> model_keys(ModelConfig& model) {
   const auto size = [](int64_t& value, int64_t least = 1) {
     return WholeNumber{&value, least, kLargestSize};
   };
+  const auto layers = [](int64_t& value, int64_t least = 1) {
+    return WholeNumber{&value, least, kMostLayers};
+  };
   BoundaryConfig& boundary = model.boundary;
   CrossAttentionConfig& cross = model.cross_attention;
   const Applies dlcm = Applies::dlcm;
@@ -50,14 +52,14 @@ std::vector<Key> model_keys(ModelConfig& model) {
       {"model.token", "heads", size(model.token.heads)},
       {"model.token", "kv_heads", size(model.token.kv_heads)},
       {"model.token", "ff", size(model.token.ff)},
-      {"model.token", "encoder_layers", size(model.encoder_layers), dlcm},
-      {"model.token", "decoder_layers", size(model.decoder_layers, 0), dlcm},
-      {"model.token", "layers", size(model.layers), Applies::transformer},
+      {"model.token", "encoder_layers", layers(model.encoder_layers), dlcm},
+      {"model.token", "decoder_layers", layers(model.decoder_layers, 0), dlcm},
+      {"model.token", "layers", layers(model.layers), Applies::transformer},
       {"model.concept", "width", size(model.backbone.width), dlcm},
       {"model.concept", "heads", size(model.backbone.heads), dlcm},
       {"model.concept", "kv_heads", size(model.backbone.kv_heads), dlcm},
       {"model.concept", "ff", size(model.backbone.ff), dlcm},
-      {"model.concept", "layers", size(model.backbone_layers), dlcm},
+      {"model.concept", "layers", layers(model.backbone_layers), dlcm},
       {"model.boundary", "predictor",
        choice<Predictor>(boundary.predictor, {{"decoupled", Predictor::decoupled},
                                               {"learned", Predictor::learned},

@@ -6,7 +6,6 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
-#include <numeric>
 #include <set>
 #include <sstream>
 
@@ -14,46 +13,16 @@
 
 #include "apps/common/config.h"
 #include "apps/common/config_keys.h"
+#include "apps/common/suggestion.h"
 #include "tensor/check.h"
 
 namespace dlcm::apps {
 namespace {
 
-// Insertions, deletions and replacements that turn one word into the other.
-size_t edit_distance(const std::string& from, const std::string& to) {
-  std::vector<size_t> row(to.size() + 1);
-  std::iota(row.begin(), row.end(), size_t{0});
-  for (size_t i = 1; i <= from.size(); ++i) {
-    size_t diagonal = row[0];
-    row[0] = i;
-    for (size_t j = 1; j <= to.size(); ++j) {
-      const size_t replaced = diagonal + (from[i - 1] == to[j - 1] ? 0 : 1);
-      diagonal = row[j];
-      row[j] = std::min({row[j] + 1, row[j - 1] + 1, replaced});
-    }
-  }
-  return row[to.size()];
-}
-
 std::string joined(const std::vector<std::string>& words) {
   std::string text;
   for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
   return text;
-}
-
-// " Did you mean X?" where a word is near enough, else nothing.
-std::string suggestion(const std::string& given, const std::vector<std::string>& words) {
-  size_t best = std::max<size_t>(2, given.size() / 3) + 1;
-  std::string nearest;
-  if (given.size() > 64) return nearest;
-  for (const std::string& word : words) {
-    const size_t distance = edit_distance(given, word);
-    if (distance < best && distance < word.size()) {
-      best = distance;
-      nearest = word;
-    }
-  }
-  return nearest.empty() ? nearest : " Did you mean " + nearest + "?";
 }
 
 std::string join_path(const std::string& table, const std::string& name) {
@@ -231,18 +200,32 @@ class Reader {
     return table == kWeightsTable ? "a number for each domain" : joined(names_in(table, true));
   }
 
+  // As it is written in a file: tables in brackets.
+  std::string written(const std::string& path) const {
+    return tables_.contains(path) ? "[" + path + "]" : path;
+  }
+
+  // What may have been meant: a name of the same table or, letter by letter, one in another.
+  std::string hint_for(const std::string& table, const std::string& name) const {
+    const std::string nearest = nearest_word(name, names_in(table, false));
+    if (!nearest.empty()) {
+      const std::string path = join_path(table, nearest);
+      return " Did you mean " + (tables_.contains(path) ? written(path) : nearest) + "?";
+    }
+    std::vector<std::string> elsewhere;
+    for (const Key& key : keys_) {
+      if (key.name == name) elsewhere.push_back(key.path());
+    }
+    for (const std::string& other : tables_) {
+      if (other.ends_with("." + name)) elsewhere.push_back(written(other));
+    }
+    return elsewhere.empty() ? "" : " Did you mean " + joined(elsewhere) + "?";
+  }
+
   [[noreturn]] void refuse_unknown(const std::string& table, const std::string& name,
                                    const toml::node& node) const {
     const std::string full = shown(join_path(table, name));
-    std::string hint = suggestion(name, names_in(table, false));
-    if (hint.empty()) {
-      // Perhaps the right key in the wrong table.
-      std::vector<std::string> elsewhere;
-      for (const Key& key : keys_) {
-        if (key.name == name) elsewhere.push_back(key.path());
-      }
-      if (!elsewhere.empty()) hint = " Did you mean " + joined(elsewhere) + "?";
-    }
+    const std::string hint = hint_for(table, name);
     const std::string given =
         node.is_table() ? "[" + full + "]: unknown table" : full + " = " + shown(node) + ": unknown key";
     throw InputError(concat(where(node), ": ", given, ".", hint, " ",
@@ -303,7 +286,12 @@ std::string read_text(const std::string& file) {
   }
   errno = 0;
   std::ifstream in(file, std::ios::binary);
-  DLCM_CHECK_INPUT(in.good(), file, ": cannot be opened: ", std::strerror(errno));
+  if (!in.good()) {
+    const int reason = errno;
+    const std::string message = concat(file, ": cannot be opened: ", std::strerror(reason));
+    if (reason == ENOENT || reason == ENOTDIR) throw InputError(message);
+    throw Error(message);  // as with every other file: the name is right, reading it failed
+  }
   in.peek();  // a folder opens, but does not read
   DLCM_CHECK_INPUT(!in.bad(), file, ": cannot be read: ", std::strerror(errno));
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};

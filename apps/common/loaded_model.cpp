@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "apps/common/input_file.h"
 #include "data/checkpoint.h"
 
 namespace dlcm::apps {
@@ -28,11 +29,9 @@ void require_shapes(const data::CheckpointReader& file, const std::vector<nn::Pa
   }
 }
 
-}  // namespace
-
-LoadedModel load_model(const std::string& source) {
+LoadedModel read_model(const std::string& path) {
   LoadedModel loaded;
-  loaded.path = data::newest_checkpoint(source);
+  loaded.path = path;
   const data::CheckpointReader file(loaded.path);
   loaded.tokenizer = stored_tokenizer(file);
   loaded.config =
@@ -49,6 +48,16 @@ LoadedModel load_model(const std::string& source) {
   }
   loaded.step = file.header().step;
   loaded.tokens_seen = file.header().tokens_seen;
+  return loaded;
+}
+
+}  // namespace
+
+LoadedModel load_model(const std::string& source) {
+  const InputFile input(source);
+  LoadedModel loaded;
+  input.use([&](const std::string& path) { loaded = read_model(data::newest_checkpoint(path)); });
+  if (loaded.path == input.path()) loaded.path = input.name();
   return loaded;
 }
 

@@ -11,7 +11,7 @@
 namespace dlcm::apps {
 
 struct LoadedModel {
-  std::string path;  // of the checkpoint read
+  std::string path;  // of the checkpoint read, or "standard input"
   Config config;     // as stored in it
   std::unique_ptr<LanguageModel> model;
   std::unique_ptr<data::Tokenizer> tokenizer;
@@ -19,9 +19,9 @@ struct LoadedModel {
   int64_t tokens_seen = 0;
 };
 
-// `source` is a checkpoint or a run's folder, whose newest complete checkpoint is taken. Throws InputError
-// naming file and parameter where something is missing, damaged or of another shape than the configuration
-// says.
+// `source` is a checkpoint, a run's folder, whose newest complete checkpoint is taken, or "-": a checkpoint
+// on standard input. Throws InputError naming file and parameter where something is missing, damaged or of
+// another shape than the configuration says.
 LoadedModel load_model(const std::string& source);
 
 }  // namespace dlcm::apps

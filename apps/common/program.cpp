@@ -10,6 +10,13 @@
 
 namespace dlcm::apps {
 
+void print_error(const char* name, std::string message) {
+  for (char& c : message) {
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  }
+  std::cerr << name << ": " << message << "\n";
+}
+
 int run_program(const char* name, const std::function<int()>& body) {
   if (!cpu_is_supported(name)) return 1;
   try {
@@ -18,13 +25,13 @@ int run_program(const char* name, const std::function<int()>& body) {
     if (!std::cout || std::fflush(stdout) != 0) throw Error("writing to standard output failed");
     return code;
   } catch (const InputError& error) {
-    std::cerr << name << ": " << error.what() << "\n";
+    print_error(name, error.what());
     return 2;
   } catch (const std::bad_alloc&) {
-    std::cerr << name << ": out of memory\n";
+    print_error(name, "out of memory");
     return 1;
   } catch (const std::exception& error) {
-    std::cerr << name << ": " << error.what() << "\n";
+    print_error(name, error.what());
     return 1;
   }
 }

@@ -11,6 +11,10 @@ namespace dlcm::apps {
 // what the program was compiled for. Flushes standard output and reports where that fails.
 int run_program(const char* name, const std::function<int()>& body);
 
+// Prints "name: message" on standard error, on one line whatever names of files or words of the user are in
+// it.
+void print_error(const char* name, std::string message);
+
 // Version, commit, compiler, libraries found and CPU features used, a line each: what `--version` prints.
 std::string version_text();
 

@@ -23,17 +23,15 @@ bool is_evaluation_dump(const std::string& path) {
 
 EvaluationDump::EvaluationDump(const std::string& path, const LanguageModel& model, DumpLogits logits,
                                const DumpSources& sources)
-    : model_(model), logits_(logits), has_boundaries_(model.config().kind == ModelKind::dlcm), writer_(path) {
+    : model_(model), logits_(logits), writer_(path) {
   writer_.attribute("format", std::string(kFormat));
   writer_.attribute("version", int64_t{1});
   writer_.attribute("checkpoint", sources.checkpoint);
   writer_.attribute("data", sources.data);
   writer_.growing_dataset("/tokens", data::ElementType::i32, kChunk);
   writer_.growing_dataset("/loss", data::ElementType::f32, kChunk);
-  if (has_boundaries_) {
-    writer_.growing_dataset("/boundary_probability", data::ElementType::f32, kChunk);
-    writer_.growing_dataset("/boundary", data::ElementType::u8, kChunk);
-  }
+  writer_.growing_dataset("/boundary_probability", data::ElementType::f32, kChunk);
+  writer_.growing_dataset("/boundary", data::ElementType::u8, kChunk);
   if (logits_ == DumpLogits::yes) {
     const int64_t vocabulary = model.config().vocab_size;
     writer_.growing_dataset("/logits", data::ElementType::f32, std::max<int64_t>(1, kChunk / vocabulary),
@@ -58,11 +56,20 @@ void EvaluationDump::add(const EvaluatedBatch& evaluated) {
   }
   writer_.append("/tokens", batch.tokens.data<int32_t>(), tokens);
   writer_.append("/loss", losses.data(), tokens);
-  if (has_boundaries_) {
-    writer_.append("/boundary_probability", evaluated.output.probability.data<float>(), tokens);
-    writer_.append("/boundary", evaluated.output.segmentation.boundary.data<uint8_t>(), tokens);
-  }
+  add_boundaries(evaluated.output, tokens);
   if (logits_ == DumpLogits::yes) add_logits(evaluated.output.hidden.value());
+}
+
+void EvaluationDump::add_boundaries(const ForwardOutput& output, int64_t tokens) {
+  if (output.probability.defined()) {
+    writer_.append("/boundary_probability", output.probability.data<float>(), tokens);
+    writer_.append("/boundary", output.segmentation.boundary.data<uint8_t>(), tokens);
+    return;
+  }
+  const std::vector<float> no_probability(static_cast<size_t>(tokens), 0.0f);
+  const std::vector<uint8_t> no_boundary(static_cast<size_t>(tokens), 0);
+  writer_.append("/boundary_probability", no_probability.data(), tokens);
+  writer_.append("/boundary", no_boundary.data(), tokens);
 }
 
 // By chunks of rows: the logits of a batch may be larger than everything else.

@@ -2,8 +2,8 @@
 //   /tokens                int32 [T]
 //   /cu_seqlens            int32 [documents + 1]: documents, or pieces of those longer than the context
 //   /loss                  float32 [T], nats; NaN where nothing is to be predicted
-//   /boundary_probability  float32 [T]; not for a transformer
-//   /boundary              uint8 [T], thresholded; likewise
+//   /boundary_probability  float32 [T]; 0 of a transformer, which has no concepts
+//   /boundary              uint8 [T], thresholded; 0 of a transformer
 //   /logits                float32 [T, V]; only where asked for
 // and the attributes format = "dlcm-evaluation", version = 1, checkpoint and data.
 #pragma once
@@ -36,11 +36,11 @@ class EvaluationDump {
   void close();
 
  private:
+  void add_boundaries(const ForwardOutput& output, int64_t tokens);
   void add_logits(const Tensor& hidden);
 
   const LanguageModel& model_;
   DumpLogits logits_;
-  bool has_boundaries_;
   std::vector<int32_t> offsets_ = {0};
   data::Hdf5Writer writer_;
 };

@@ -46,19 +46,20 @@ void add_boundaries(const PackedBatch& batch, const ForwardOutput& output, Sums&
   sums.concepts += output.segmentation.count;
 }
 
-double ratio(double numerator, int64_t count) {
-  return count > 0 ? numerator / static_cast<double>(count) : std::numeric_limits<double>::quiet_NaN();
+double ratio(double numerator, int64_t count, double of_none) {
+  return count > 0 ? numerator / static_cast<double>(count) : of_none;
 }
 
 EvaluationResult result_of(const Sums& sums) {
+  constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
   EvaluationResult result;
-  result.loss = ratio(sums.loss, sums.predicted);
-  result.bits_per_byte = ratio(sums.loss / std::numbers::ln2, sums.bytes);
+  result.loss = ratio(sums.loss, sums.predicted, kUnknown);
+  result.bits_per_byte = ratio(sums.loss / std::numbers::ln2, sums.bytes, kUnknown);
   result.tokens = sums.predicted;
   result.bytes = sums.bytes;
-  result.tokens_per_concept = ratio(static_cast<double>(sums.tokens), sums.concepts);
-  result.boundary_rate = ratio(static_cast<double>(sums.boundaries), sums.counted);
-  result.boundary_mean = ratio(sums.p, sums.counted);
+  result.tokens_per_concept = ratio(static_cast<double>(sums.tokens), sums.concepts, 0);
+  result.boundary_rate = ratio(static_cast<double>(sums.boundaries), sums.counted, 0);
+  result.boundary_mean = ratio(sums.p, sums.counted, 0);
   return result;
 }
 

@@ -16,7 +16,7 @@ struct EvaluationResult {
   int64_t tokens = 0;        // predicted
   int64_t bytes = 0;         // of the documents' text
   // Of thresholded boundaries, as in training (AuxiliaryLoss): tokens over concepts, both with the documents'
-  // first tokens; F and G without. NaN for a transformer.
+  // first tokens; F and G without. 0 for a transformer.
   double tokens_per_concept = 0;
   double boundary_rate = 0;
   double boundary_mean = 0;

@@ -1,7 +1,6 @@
 #include "apps/generation/output.h"
 
-#include <nlohmann/json.hpp>
-
+#include "apps/common/json.h"
 #include "data/utf8.h"
 #include "tensor/check.h"
 
@@ -21,8 +20,7 @@ void require_written(const std::ostream& out) {
 // On one line, in quotes.
 std::string heading(size_t number, const std::string& prompt) {
   const std::string_view shown = data::utf8_prefix(prompt, kMostShown);
-  return concat("== ", number, ": ", nlohmann::json(shown).dump(),
-                shown.size() < prompt.size() ? " ..." : "");
+  return concat("== ", number, ": ", json_text(shown), shown.size() < prompt.size() ? " ..." : "");
 }
 
 }  // namespace
@@ -71,19 +69,19 @@ void TextOutput::finished(size_t prompt) {
   }
 }
 
-JsonOutput::JsonOutput(std::ostream& out, const std::vector<std::string>& prompts)
-    : out_(out), prompts_(prompts), lines_(prompts.size()) {}
+JsonOutput::JsonOutput(std::ostream& out, const std::vector<std::string>& prompts, ModelKind kind)
+    : out_(out), prompts_(prompts), has_concepts_(kind == ModelKind::dlcm), lines_(prompts.size()) {}
 
 void JsonOutput::finished(size_t prompt, const Generation& generation) {
-  nlohmann::ordered_json object;
-  object["prompt"] = prompts_[prompt];
-  object["text"] = generation.text;
-  object["tokens"] = generation.tokens;
-  object["log_probabilities"] = generation.log_probabilities;
-  object["boundaries"] = generation.boundaries;
-  object["prompt_tokens_per_second"] = rate(generation.prompt_tokens, generation.prompt_seconds);
-  object["tokens_per_second"] = rate(static_cast<int64_t>(generation.tokens.size()), generation.seconds);
-  lines_[prompt] = object.dump();
+  JsonObject object;
+  object.add("prompt", prompts_[prompt]);
+  object.add("text", generation.text);
+  object.add("tokens", generation.tokens);
+  object.add("log_probabilities", generation.log_probabilities);
+  object.add_json("boundaries", has_concepts_ ? json_text(generation.boundaries) : "[]");
+  object.add("prompt_tokens_per_second", rate(generation.prompt_tokens, generation.prompt_seconds));
+  object.add("tokens_per_second", rate(static_cast<int64_t>(generation.tokens.size()), generation.seconds));
+  lines_[prompt] = object.text();
   for (; current_ < lines_.size() && !lines_[current_].empty(); ++current_) {
     out_ << lines_[current_] << std::endl;
     require_written(out_);

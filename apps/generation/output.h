@@ -32,15 +32,16 @@ class TextOutput {
   std::vector<bool> finished_;
 };
 
-// One JSON object a prompt, one a line, in the order of the prompts.
+// One JSON object a prompt, one a line, in the order of the prompts. `boundaries` is empty of a transformer.
 class JsonOutput {
  public:
-  JsonOutput(std::ostream& out, const std::vector<std::string>& prompts);
+  JsonOutput(std::ostream& out, const std::vector<std::string>& prompts, ModelKind kind);
   void finished(size_t prompt, const Generation& generation);
 
  private:
   std::ostream& out_;
   const std::vector<std::string>& prompts_;
+  bool has_concepts_;
   size_t current_ = 0;
   std::vector<std::string> lines_;  // that wait for earlier prompts; empty: not finished
 };

@@ -148,10 +148,10 @@ void describe_checkpoint(std::ostream& out, const data::Hdf5Reader& file) {
 
 }  // namespace
 
-void describe_file(std::ostream& out, const std::string& path) {
+void describe_file(std::ostream& out, const std::string& path, const std::string& name) {
   const data::Hdf5Reader file(path);
   const std::string format = file.has_attribute("format") ? file.text_attribute("format") : "";
-  out << path << ": " << size_text(static_cast<int64_t>(std::filesystem::file_size(path))) << ", ";
+  out << name << ": " << size_text(static_cast<int64_t>(std::filesystem::file_size(path))) << ", ";
   if (format == data::kShardFormat) {
     describe_shard(out, file);
   } else if (format == data::kCheckpointFormat) {

@@ -33,6 +33,8 @@ bool is_heldout(std::string_view text, double share) {
 ShardSet::ShardSet(std::string folder, data::ShardHeader header, int64_t shard_tokens, bool overwrite)
     : folder_(std::move(folder)), header_(std::move(header)), shard_tokens_(shard_tokens) {
   std::error_code error;
+  DLCM_CHECK_INPUT(!fs::exists(folder_, error) || fs::is_directory(folder_, error), "--output '", folder_,
+                   "' is a file, expected a folder");
   fs::create_directories(folder_, error);
   DLCM_CHECK(!error, "cannot make the folder '", folder_, "': ", error.message());
   const std::vector<std::string> existing = existing_shards(folder_);

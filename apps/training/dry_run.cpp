@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "apps/common/program.h"
 #include "dlcm/cost.h"
 
 namespace dlcm::apps {
@@ -25,7 +26,9 @@ std::string scaled(double value, const char* unit) {
 
 std::string parameters_text(int64_t count) {
   char text[64];
-  if (count >= 1'000'000'000) {
+  if (count >= 1'000'000'000'000) {
+    std::snprintf(text, sizeof(text), "%.2f T", static_cast<double>(count) * 1e-12);
+  } else if (count >= 1'000'000'000) {
     std::snprintf(text, sizeof(text), "%.2f B", static_cast<double>(count) * 1e-9);
   } else if (count >= 1'000'000) {
     std::snprintf(text, sizeof(text), "%.2f M", static_cast<double>(count) * 1e-6);
@@ -65,31 +68,58 @@ std::string parts_table(const ModelCost& cost, double micro_tokens) {
   return text + line("total", cost.parameters, cost.activation_bytes_per_token, cost.forward.total());
 }
 
-}  // namespace
-
-std::string dry_run_text(const Config& config) {
-  const std::unique_ptr<LanguageModel> model = make_model(config.model);
-  const ModelCost cost = cost_of(*model, config.train.context, config.train.recompute);
-  const double per_token = training_flops_per_token(cost, config.train.recompute);
-  const auto micro_tokens = static_cast<double>(config.train.micro_tokens);
-  const double parameter_bytes = 4 * kFloatBytes * static_cast<double>(cost.parameters);
-  const double activation_bytes = cost.activation_bytes_per_token * micro_tokens;
-  std::string text = parts_table(cost, micro_tokens);
-  text += "\nforward FLOPs per token, documents of " + std::to_string(config.train.context) + " tokens\n";
+std::string flops_table(const ModelCost& cost, int64_t context) {
+  std::string text = "\nforward FLOPs per token, documents of " + std::to_string(context) + " tokens\n";
   text += row("matrices", {scaled(cost.forward.matrices, "")});
   text += row("self-attention", {scaled(cost.forward.self_attention, "")});
   text += row("cross-attention", {scaled(cost.forward.cross_attention, "")});
   text += row("logits", {scaled(cost.forward.logits, "")});
-  text += row("total", {scaled(cost.forward.total(), "")});
-  text += "\ntraining\n";
+  return text + row("total", {scaled(cost.forward.total(), "")});
+}
+
+std::string training_table(const ModelCost& cost, const Config& config) {
+  const TrainConfig& train = config.train;
+  const double per_token = training_flops_per_token(cost, train.recompute);
+  const double per_step = per_token * static_cast<double>(train.batch_tokens);
+  const double parameter_bytes = 4 * kFloatBytes * static_cast<double>(cost.parameters);
+  const double activation_bytes = cost.activation_bytes_per_token * static_cast<double>(train.micro_tokens);
+  std::string text = "\ntraining\n";
   text += row("FLOPs per token", {scaled(per_token, "")});
-  text += row("FLOPs per step", {scaled(per_token * static_cast<double>(config.train.batch_tokens), "")});
-  text += row("FLOPs of the run", {scaled(per_token * static_cast<double>(config.train.batch_tokens) *
-                                              static_cast<double>(config.schedule.steps),
-                                          "")});
+  text += row("FLOPs per step", {scaled(per_step, "")});
+  text += row("FLOPs of the run", {scaled(per_step * static_cast<double>(config.schedule.steps), "")});
   text += row("bytes needed", {bytes_text(parameter_bytes + activation_bytes)});
   return text + "(weights, gradients and moments " + bytes_text(parameter_bytes) + ", activations of " +
-         std::to_string(config.train.micro_tokens) + " tokens about " + bytes_text(activation_bytes) + ")\n";
+         std::to_string(train.micro_tokens) + " tokens about " + bytes_text(activation_bytes) + ")\n";
+}
+
+std::string number_text(double value) {
+  char text[64];
+  std::snprintf(text, sizeof(text), "%.2f", value);
+  return text;
+}
+
+std::string data_table(const data::Loader& loader, const Config& config, const std::string& folder) {
+  const auto tokens = static_cast<double>(loader.tokens());
+  const double steps = tokens / static_cast<double>(config.train.batch_tokens);
+  std::string text = "\ndata: the shards of " + folder + "\n";
+  text += row("vocabulary", {std::to_string(loader.vocab_size())});
+  text += row("documents", {std::to_string(loader.documents())});
+  text += row("tokens per epoch", {std::to_string(loader.tokens())});
+  text += row("steps per epoch", {number_text(steps)});
+  return text + row("epochs of the run", {number_text(static_cast<double>(config.schedule.steps) / steps)});
+}
+
+}  // namespace
+
+void run_dry(std::ostream& out, const TrainArguments& arguments) {
+  const RunInput input = open_run_input(arguments);
+  for (const std::string& note : input.notes) print_error("train", note);
+  const Config& config = input.config;
+  const std::unique_ptr<LanguageModel> model = make_model(config.model);
+  const ModelCost cost = cost_of(*model, config.train.context, config.train.recompute);
+  out << parts_table(cost, static_cast<double>(config.train.micro_tokens))
+      << flops_table(cost, config.train.context) << training_table(cost, config);
+  if (input.loader) out << data_table(*input.loader, config, arguments.data_folder);
 }
 
 }  // namespace dlcm::apps

@@ -4,23 +4,20 @@
 #include <cmath>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "apps/common/json.h"
 #include "tensor/check.h"
 
 namespace dlcm::apps {
 namespace {
 
-using Json = nlohmann::ordered_json;
-
 // Whether the line is whole and belongs to a step that is kept.
 bool kept(const std::string& line, int64_t last_step) {
-  const Json object = Json::parse(line, nullptr, false);
-  return object.is_object() && object.contains("step") && object["step"].is_number_integer() &&
-         object["step"].get<int64_t>() <= last_step;
+  const std::optional<int64_t> step = json_whole_number(line, "step");
+  return step && *step <= last_step;
 }
 
 void sync_file(const std::string& path) {
@@ -55,18 +52,19 @@ MetricsLog::MetricsLog(const std::string& path, int64_t last_step) : path_(path)
 }
 
 void MetricsLog::write(int64_t step, const Fields& fields) {
-  Json object;
-  object["step"] = step;
+  JsonObject object;
+  object.add("step", step);
   for (const auto& [name, value] : fields) {
     const bool whole = std::isfinite(value) && value == std::floor(value) && std::abs(value) < 9e15 &&
-                       (name == "tokens_seen" || name == "peak_bytes" || name == "heldout_tokens");
+                       (name == "tokens_seen" || name == "predicted_tokens" || name == "peak_bytes" ||
+                        name == "heldout_tokens");
     if (whole) {
-      object[name] = static_cast<int64_t>(value);
+      object.add(name, static_cast<int64_t>(value));
     } else {
-      object[name] = value;
+      object.add(name, value);
     }
   }
-  out_ << object.dump() << '\n' << std::flush;
+  out_ << object.text() << '\n' << std::flush;
   DLCM_CHECK(out_.good(), path_, ": cannot be written: ", std::strerror(errno));
 }
 

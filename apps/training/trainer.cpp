@@ -2,11 +2,33 @@
 
 #include <cmath>
 
+#include <sys/sysinfo.h>
+
 #include "optim/schedule.h"
 
 namespace dlcm::apps {
+namespace {
+
+constexpr double kBytesPerParameter = 16;  // a float each of weight, gradient and two moments
+
+double machine_bytes() {
+  struct sysinfo machine {};
+  if (sysinfo(&machine) != 0) return INFINITY;
+  return (static_cast<double>(machine.totalram) + static_cast<double>(machine.totalswap)) * machine.mem_unit;
+}
+
+}  // namespace
+
+void require_training_memory(const ModelConfig& config) {
+  const double needed = kBytesPerParameter * matrix_parameters(config);
+  const double available = machine_bytes();
+  DLCM_CHECK(needed <= available, "weights, gradients and moments need ", needed * 1e-9,
+             " GB, this machine has ", available * 1e-9,
+             " GB of memory; make the model smaller (train --dry-run shows its parts)");
+}
 
 Trainer::Trainer(const Config& config) : config_(config), model_(make_model(config.model)) {
+  require_training_memory(config.model);
   model_->initialize(static_cast<uint64_t>(config.train.seed));
   const optim::WidthMultipliers multipliers = {config.model.token_multiplier(),
                                                config.model.concept_multiplier()};

@@ -5,13 +5,17 @@
 #include <string>
 
 #include "apps/common/config.h"
-#include "apps/training/run_folder.h"
+#include "apps/training/run_input.h"
 #include "data/checkpoint.h"
 #include "data/loader.h"
 #include "dlcm/training_pass.h"
 #include "optim/adamw.h"
 
 namespace dlcm::apps {
+
+// Throws Error where weights, gradients and moments of the model do not fit the machine's memory, swap space
+// included: before anything is made, not after minutes of swapping.
+void require_training_memory(const ModelConfig& config);
 
 // What one optimizer step did; one line of metrics.jsonl.
 struct StepMetrics {
@@ -25,7 +29,7 @@ struct StepMetrics {
 // step.
 class Trainer {
  public:
-  // A new model with initial values from the seed.
+  // A new model with initial values from the seed. Throws as require_training_memory does.
   explicit Trainer(const Config& config);
 
   // The optimizer step number `step`, counted from 0, on the step's micro-batches. `boundaries`, if not
@@ -46,14 +50,6 @@ class Trainer {
   Config config_;
   std::unique_ptr<LanguageModel> model_;
   std::unique_ptr<optim::AdamW> optimizer_;
-};
-
-struct TrainArguments {
-  std::string config_file;
-  std::vector<std::string> overrides;
-  std::string data_folder;
-  std::string output_folder;
-  Resume resume = Resume::no;
 };
 
 // The program: trains until the schedule ends or a signal asks to stop; saves then and every checkpoint_every

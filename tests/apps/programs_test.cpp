@@ -1,4 +1,4 @@
-// generate, evaluate and segment as a user runs them.
+// generate, evaluate, segment, inspect and tokenize as a user runs them.
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -8,6 +8,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/apps/tiny_model.h"
+#include "tests/paths.h"
 
 using namespace dlcm;
 using nlohmann::json;
@@ -132,4 +133,161 @@ TEST_CASE("program segment: a text, a file, JSON, a page, errors") {
   check_refused(files.run("segment", "'" + files.folder.path() + "'"), 2, "folder");
   check_refused(files.run("segment", "-", "a\xFF"), 2, "not UTF-8");
   check_refused(files.run("segment", "--html '" + files.folder / "no/page.html" + "' text"), 1, "page.html");
+}
+
+TEST_CASE("programs read a checkpoint or a shard from standard input for -") {
+  const Files files;
+  const std::string model = test::read_bytes(files.model);
+  const std::string shard_name = files.folder / "heldout-00000.h5";
+  const std::string shard = test::read_bytes(shard_name);
+  const auto run = [](const std::string& program, const std::string& arguments, const std::string& input) {
+    return test::run_program(program, arguments, input);
+  };
+  const std::string by_name = files.run("evaluate", "--data '" + shard_name + "'").output;
+  CHECK(run("evaluate", "--checkpoint - --data '" + shard_name + "'", model).output == by_name);
+  CHECK(files.run("evaluate", "--data -", shard).output == by_name);
+  CHECK(run("segment", "--checkpoint - abc", model).output == files.run("segment", "abc").output);
+  CHECK(run("generate", "--checkpoint - --max-tokens 5", model).output ==
+        files.run("generate", "--max-tokens 5").output);
+  CHECK(run("inspect", "-", shard).output.starts_with("standard input: "));
+
+  check_refused(run("evaluate", "--checkpoint - --data -", model), 2, "--checkpoint and --data cannot both");
+  check_refused(run("generate", "--checkpoint - --prompt-file -", model), 2, "cannot both be standard input");
+  check_refused(run("segment", "--checkpoint -", model), 2, "--checkpoint and TEXT cannot both");
+  check_refused(run("inspect", "- -", shard), 2, "cannot both be standard input");
+  check_refused(run("inspect", "-", ""), 2, "standard input");
+  check_refused(run("inspect", "-", "text"), 2, "standard input is not an HDF5 file");
+  check_refused(files.run("evaluate", "--data -", model), 2, "standard input is not a token shard");
+}
+
+TEST_CASE("program inspect: a pipe") {
+  const Files files;
+  const std::string output = files.folder / "output";
+  const std::string command =
+      concat("cat '", files.model, "' | '", test::program_folder(), "/inspect' - > '", output, "'");
+  CHECK(std::system(command.c_str()) == 0);
+  CHECK(test::contains(test::read_bytes(output), "whole: its checksum is right"));
+}
+
+TEST_CASE("programs: of a transformer, what is about concepts is 0 everywhere") {
+  const test::TemporaryFolder folder;
+  const std::string model = folder / "model.h5";
+  const apps::Config config = test::tiny_config(ModelKind::transformer);
+  test::write_tiny_checkpoint(model, config, *test::tiny_model(config));
+  test::write_tiny_shard(folder / "heldout-00000.h5", {"Some text."});
+  test::write_tiny_shard(folder / "train-00000.h5", {"Some other text."});
+  const std::string of_model = "--checkpoint '" + model + "' ";
+
+  const json result =
+      json::parse(test::run_program("evaluate", of_model + "--data '" + folder.path() + "'").output);
+  for (const char* key : {"tokens_per_concept", "boundary_rate", "boundary_mean"}) {
+    REQUIRE(result.contains(key));
+    CHECK(result[key] == 0);
+  }
+  const json text = json::parse(test::run_program("generate", of_model + "--json --max-tokens 3").output);
+  REQUIRE(text.contains("boundaries"));
+  CHECK(text["boundaries"] == json::array());
+
+  test::write_bytes(folder / "config.toml", apps::to_toml(config));
+  const std::string run = folder / "run";
+  const test::ProgramRun trained =
+      test::run_program("train", "--config '" + folder / "config.toml" + "' --set schedule.steps=1 --data '" +
+                                     folder.path() + "' --output '" + run + "'");
+  REQUIRE_MESSAGE(trained.code == 0, trained.errors);
+  std::istringstream lines(test::read_bytes(run + "/metrics.jsonl"));
+  std::string line;
+  REQUIRE(std::getline(lines, line));
+  const json step = json::parse(line);
+  REQUIRE(std::getline(lines, line));
+  const json heldout = json::parse(line);
+  for (const char* key : {"aux_loss", "boundary_rate", "boundary_mean", "tokens_per_concept", "rate_concept",
+                          "rate_boundary", "alpha"}) {
+    CAPTURE(key);
+    REQUIRE(step.contains(key));
+    CHECK(step[key] == 0);
+  }
+  CHECK(step["rate_token"].is_number());
+  for (const char* key : {"heldout_tokens_per_concept", "heldout_boundary_rate"}) {
+    REQUIRE(heldout.contains(key));
+    CHECK(heldout[key] == 0);
+  }
+}
+
+TEST_CASE("program tokenize: numbers are read strictly, with their range") {
+  const test::TemporaryFolder folder;
+  test::write_bytes(folder / "a.txt", "text");
+  const auto run = [&](const std::string& arguments) {
+    return test::run_program("tokenize",
+                             arguments + " --output '" + folder / "out" + "' '" + folder / "a.txt" + "'");
+  };
+  for (const char* text : {"1e9", "99999999999", "0", "-1", "4097", "0x2", "two", "''"}) {
+    CAPTURE(text);
+    check_refused(run(concat("--threads ", text)), 2, "expected a whole number from 1 to 4096");
+  }
+  for (const char* text : {"abc", "nan", "1", "2", "-0.5", "''"}) {
+    check_refused(run(concat("--heldout ", text)), 2, "expected a number of at least 0, below 1");
+  }
+  for (const char* text : {"0", "0x10", "1.5"}) {
+    check_refused(run(concat("--shard-tokens ", text)), 2, "expected a whole number of at least 1");
+  }
+  CHECK_FALSE(std::filesystem::exists(folder / "out"));
+  CHECK(run("--threads 2 --shard-tokens 010 --heldout 0.0").code == 0);
+  check_refused(test::run_program("tokenize", "--output '" + folder / "b" + "' --domain x='" +
+                                                  folder / "a.txt" + "' '" + folder / "a.txt" + "'"),
+                2, "belongs to no domain");
+}
+
+// Each a slip of the hand: exactly one line, which names what is wrong.
+TEST_CASE("programs: what is wrong with the use of a program is one line") {
+  const Files files;
+  const std::string folder = files.folder.path();
+  const std::string shard = files.folder / "heldout-00000.h5";
+  test::write_bytes(files.folder / "empty", "");
+  struct Slip {
+    const char* program;
+    std::string arguments;
+    const char* part;
+  };
+  const std::string checkpoint = "--checkpoint '" + files.model + "' ";
+  const std::vector<Slip> slips = {
+      {"inspect", "", "FILE is required"},
+      {"inspect", "''", "cannot read ''"},
+      {"inspect", "'" + folder + "'", "is a folder"},
+      {"inspect", "'" + files.folder / "empty" + "'", "is empty"},
+      {"inspect", "\"a\nb\"", "cannot read 'a b'"},
+      {"inspect", "--whole x", "unknown option --whole"},
+      {"generate", "--chekpoint x", "did you mean --checkpoint?"},
+      {"generate", checkpoint + checkpoint, "--checkpoint: given 2 times"},
+      {"generate", checkpoint + "--json=3", "--json: takes no value"},
+      {"generate", checkpoint + "--max-tokens", "--max-tokens: expected a value"},
+      {"generate", checkpoint + "--top-p 1.5", "--top-p = 1.5"},
+      {"generate", checkpoint + "--prompt-file '" + folder + "'", "is a folder"},
+      {"generate", checkpoint + "--prompt-file ''", "--prompt-file ''"},
+      {"evaluate", checkpoint, "--data is required"},
+      {"evaluate", checkpoint + "--data ''", "--data ''"},
+      {"evaluate", checkpoint + "--data '" + shard + "' --dump ''", "--dump ''"},
+      {"evaluate", checkpoint + "--data '" + shard + "' --dump -", "--dump '-'"},
+      {"evaluate", checkpoint + "--data '" + shard + "' --max-tokens nan", "'nan': expected a whole number"},
+      {"segment", checkpoint + "two words", "'words': one argument too many"},
+      {"segment", checkpoint + "--html - text", "--html '-'"},
+      {"tokenize", "--output x", "no INPUT"},
+      {"tokenize", "--output '" + shard + "' '" + shard + "'", "is a file, expected a folder"},
+      {"train", "", "--config is required"},
+      {"train", "--config ''", "--config ''"},
+      {"train", "--config '" + folder + "' --dry-run", "Is a directory"},
+      {"train", "--config /dev/null --data - --dry-run", "--data '-': expected a folder"},
+      {"train", "--config /dev/null --device ''", "--device '': expected cpu"},
+      {"train", "--config /dev/null --dry-run=x", "--dry-run: takes no value"},
+      {"train", "--config /dev/null --dry-run --set TRAIN.seed=1", "Did you mean [train]?"},
+      {"train", "--config /dev/null --dry-run --set optimizer.clip=nan", "optimizer.clip = nan"},
+      {"benchmark", "", "WHAT is required"},
+      {"benchmark", "step step", "'step': one argument too many"},
+      {"benchmark", "step --config ''", "--config ''"},
+      {"benchmark", "step --seconds 1e9", "--seconds '1e9': expected a number above 0, at most 3600"},
+  };
+  for (const Slip& slip : slips) {
+    CAPTURE(slip.program);
+    CAPTURE(slip.arguments);
+    check_refused(test::run_program(slip.program, slip.arguments), 2, slip.part);
+  }
 }

@@ -75,6 +75,56 @@ TEST_CASE("an impossible size is refused by its key, with its value") {
                  "model.token.layers = 0"));
 }
 
+TEST_CASE("sizes that no model reaches are refused by key, value and range") {
+  CHECK(refusal([](ModelConfig& c) { c.encoder_layers = 4097; }) ==
+        "model.token.encoder_layers = 4097: expected a whole number from 1 to 4096");
+  CHECK(refusal([](ModelConfig& c) { c.decoder_layers = 1 << 20; }) ==
+        "model.token.decoder_layers = 1048576: expected a whole number from 0 to 4096");
+  CHECK(refusal([](ModelConfig& c) { c.backbone_layers = 4097; }) ==
+        "model.concept.layers = 4097: expected a whole number from 1 to 4096");
+  CHECK(refusal([](ModelConfig& c) { c.layers = 4097; }, ModelKind::transformer) ==
+        "model.token.layers = 4097: expected a whole number from 1 to 4096");
+  CHECK(refusal([](ModelConfig& c) { c.token.width = 1 << 21; }) ==
+        "model.token.width = 2097152: expected a whole number from 1 to 1048576");
+}
+
+TEST_CASE("more parameters than a program can address are refused by the key that brings most") {
+  const auto huge = [](StackConfig& stack) { stack = {1 << 20, 1024, 1024, 1 << 20}; };
+  for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
+    const std::string message = refusal(
+        [&](ModelConfig& c) {
+          huge(c.token);
+          c.layers = c.encoder_layers = c.decoder_layers = 4096;
+        },
+        kind);
+    CHECK_MESSAGE(contains(message, "model.token.width = 1048576: the whole model would have "), message);
+    CHECK_MESSAGE(contains(message, "expected at most 3.51844e+13"), message);
+  }
+  const std::string message = refusal([&](ModelConfig& c) {
+    huge(c.backbone);
+    c.backbone_layers = 4096;
+  });
+  CHECK_MESSAGE(contains(message, "model.concept.width = 1048576: the whole model"), message);
+}
+
+TEST_CASE("parameters counted from the sizes are nearly all of the model's, and never more") {
+  for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
+    ModelConfig config;
+    config.kind = kind;
+    config.layers = 12;
+    config.vocab_size = 32000;
+    config.encoder_layers = 6;
+    config.token = {512, 8, 2, 1536};
+    double all = 0;
+    const auto model = make_model(config);
+    for (const nn::Parameter* parameter : model->parameters()) {
+      all += static_cast<double>(parameter->shape().numel());
+    }
+    CHECK(matrix_parameters(config) <= all);
+    CHECK(matrix_parameters(config) >= 0.95 * all);
+  }
+}
+
 TEST_CASE("heads must divide what they share") {
   CHECK(contains(refusal([](ModelConfig& c) { c.token.heads = 3; }),
                  "model.token.heads = 3 does not divide model.token.width = 16"));

@@ -12,6 +12,7 @@
 #include "apps/common/config_keys.h"
 #include "paths.h"
 #include "tensor/check.h"
+#include "tests/data/temporary_folder.h"
 
 namespace dlcm::apps {
 namespace {
@@ -223,10 +224,15 @@ TEST_CASE("config: errors say where, what was given and what is allowed") {
   CHECK(refusal("[model]\nwidth = 3\n")
             .starts_with("run.toml:2: model.width = 3: unknown key. Did you mean model.token.width, "
                          "model.concept.width? [model] has kind"));
-  CHECK(
-      refusal("[optimiser]\n") ==
-      "run.toml:1: [optimiser]: unknown table. Did you mean optimizer? The file has [data], [model], [mup], "
-      "[optimizer], [schedule], [train]");
+  CHECK(refusal("[optimiser]\n") ==
+        "run.toml:1: [optimiser]: unknown table. Did you mean [optimizer]? The file has [data], [model], "
+        "[mup], "
+        "[optimizer], [schedule], [train]");
+  for (const char* table : {"Train", "TRAIN", "trian"}) {
+    CHECK(contains(refusal(concat("[", table, "]\nseed = 1\n")), "Did you mean [train]?"));
+  }
+  CHECK(contains(refusal("", {"token.width=8"}), "Did you mean [model.token]?"));
+  CHECK(contains(refusal("", {"train.SEED=8"}), "Did you mean seed?"));
   CHECK(refusal("[model.boundary]\nscope = \"globl\"\n") ==
         "run.toml:2: model.boundary.scope = 'globl': expected one of sequence, batch, global");
   CHECK(refusal("[train]\nseed = 1.5\n") ==
@@ -239,7 +245,7 @@ TEST_CASE("config: errors say where, what was given and what is allowed") {
             .starts_with("run.toml:2: train.seed = an array: expected a whole number"));
   CHECK(contains(refusal("[data.weights]\nenglish = \"much\"\n"),
                  "expected the name of a domain and a number"));
-  CHECK(contains(refusal("[data]\nweight = 1\n"), "Did you mean weights?"));
+  CHECK(contains(refusal("[data]\nweight = 1\n"), "Did you mean [data.weights]?"));
 }
 
 TEST_CASE("config: junk and impossible sizes are refused in one line") {
@@ -267,6 +273,11 @@ TEST_CASE("config: junk and impossible sizes are refused in one line") {
                            "model.token.width=4",
                            "model.token.encoder_layers=0",
                            "model.concept.layers=0",
+                           "model.concept.layers=4097",
+                           "model.token.encoder_layers=1048576",
+                           "model.token.decoder_layers=4097",
+                           "model.token.layers=4097",
+                           "train.batch_tokens=268435457",
                            "model.concept.ff=4000000000",
                            "model.boundary.tokens_per_concept=1",
                            "model.boundary.tokens_per_concept=nan",
@@ -351,6 +362,12 @@ TEST_CASE("config: files that cannot be read") {
   CHECK_THROWS_WITH_AS(load_config("no-such-folder/run.toml"),
                        "no-such-folder/run.toml: cannot be opened: No such file or directory", InputError);
   CHECK_THROWS_AS(load_config(test::source_folder()), InputError);
+  // A right name whose reading fails is not the user's mistake: another exit code. Root may read anything,
+  // but not a link to itself.
+  const test::TemporaryFolder folder;
+  std::filesystem::create_symlink("loop.toml", folder / "loop.toml");
+  CHECK(contains(test::message_of<InputError>([&] { load_config(folder / "loop.toml"); }),
+                 concat("another exception: ", folder / "loop.toml", ": cannot be opened")));
 }
 
 }  // namespace dlcm::apps

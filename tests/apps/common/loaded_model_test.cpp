@@ -75,6 +75,8 @@ TEST_CASE("loaded model: what is wrong is named") {
   data::Checkpoint garbled = whole;
   garbled.header.config = "[model]\nkind = 3\n";
   refused(garbled, "model.kind");
+  garbled.header.config = "[model.concept]\nlayers = 1048576\n";
+  refused(garbled, "model.concept.layers = 1048576: expected a whole number from 1 to 4096");
 
   CHECK_THROWS_AS(load_model(folder / "nothing.h5"), InputError);
   CHECK_THROWS_AS(load_model(folder.path()), InputError);

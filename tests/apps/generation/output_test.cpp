@@ -46,7 +46,7 @@ TEST_CASE("text output: a stream that cannot be written to is an error") {
 TEST_CASE("json output: one object a line in order, with the keys that are promised") {
   std::ostringstream out;
   const std::vector<std::string> prompts = {"p\u20ac", "q"};
-  JsonOutput output(out, prompts);
+  JsonOutput output(out, prompts, ModelKind::dlcm);
   Generation generation;
   generation.text = "hi";
   generation.tokens = {104, 105};

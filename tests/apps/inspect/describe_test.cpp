@@ -17,7 +17,7 @@ namespace {
 
 std::string description(const std::string& path) {
   std::ostringstream out;
-  apps::describe_file(out, path);
+  apps::describe_file(out, path, path);
   return out.str();
 }
 

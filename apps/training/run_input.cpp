@@ -1,0 +1,60 @@
+#include "apps/training/run_input.h"
+
+#include <algorithm>
+
+#include "tensor/check.h"
+
+namespace dlcm::apps {
+namespace {
+
+void open_training_shards(const std::string& folder, RunInput& input) {
+  data::LoaderOptions options;
+  options.folder = folder;
+  options.weights = input.config.data_weights;
+  options.seed = input.config.train.seed;
+  options.context = input.config.train.context;
+  options.batch_tokens = input.config.train.batch_tokens;
+  input.loader = std::make_unique<data::Loader>(options);
+  input.config.model.vocab_size = input.loader->vocab_size();
+  check(input.config);
+}
+
+void open_heldout_shards(const std::string& folder, RunInput& input) {
+  if (data::shard_domains(folder, "heldout").empty()) {
+    input.notes.push_back("note: " + folder + " has no held-out shards, so there is no evaluation");
+    return;
+  }
+  const TrainConfig& train = input.config.train;
+  data::HeldoutOptions options;
+  options.source = folder;
+  options.context = train.context;
+  options.batch_tokens = std::max(train.context, train.micro_tokens);
+  options.max_tokens = train.evaluate_tokens;
+  options.choice = data::HeldoutChoice::spread;
+  input.heldout = std::make_unique<data::HeldoutReader>(options);
+  DLCM_CHECK_INPUT(input.heldout->vocab_size() == input.loader->vocab_size() &&
+                       input.heldout->tokenizer() == input.loader->tokenizer(),
+                   folder, ": the held-out shards were made with another tokenizer than the training ones");
+}
+
+}  // namespace
+
+RunInput open_run_input(const TrainArguments& arguments) {
+  const LoadedConfig loaded = load_config(arguments.config_file, arguments.overrides);
+  RunInput input;
+  input.config = loaded.config;
+  input.notes = notes_of(loaded);
+  if (!arguments.data_folder.empty()) {
+    open_training_shards(arguments.data_folder, input);
+    open_heldout_shards(arguments.data_folder, input);
+  }
+  if (input.config.model.kind == ModelKind::dlcm &&
+      input.config.model.cross_attention.visibility == Visibility::containing) {
+    input.notes.emplace_back(
+        "warning: visibility \"containing\" lets tokens see concepts that hold later tokens: the loss leaks "
+        "the future and the model cannot generate");
+  }
+  return input;
+}
+
+}  // namespace dlcm::apps
