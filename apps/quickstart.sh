@@ -41,11 +41,10 @@ if [ ! -f build/build.ninja ]; then
 fi
 cmake --build build --target programs >&2
 
+# Nothing is removed here: the folder may hold files of the user's.
 if [ ! -f "$data/complete" ]; then
   step "Making token shards of data/text in $data"
-  rm -rf "$data"
-  mkdir -p "$data"
-  "$programs/tokenize" --tokenizer bytes --heldout 0.1 --output "$data" data/text/gutenberg.jsonl >&2
+  "$programs/tokenize" --tokenizer bytes --heldout 0.1 --overwrite --output "$data" data/text/gutenberg.jsonl >&2
   : >"$data/complete"
 fi
 
@@ -57,8 +56,8 @@ if ! is_trained; then
     "$programs/train" --config "$model/config.toml" --data "$data" --output "$model" --resume
   else
     step "Training apps/configs/quickstart.toml in $model"
-    # Without a checkpoint there is nothing to lose.
-    rm -rf "$model"
+    # A training that was killed before its first checkpoint has left a folder: it begins again in there.
+    if [ -d "$model" ]; then set -- "$@" --resume; fi
     "$programs/train" --config apps/configs/quickstart.toml "$@" --data "$data" --output "$model"
   fi
   trap - INT TERM
