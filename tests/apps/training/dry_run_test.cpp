@@ -66,7 +66,8 @@ TEST_CASE("train --dry-run: every parameter is counted, in parts that add up") {
     const apps::Config config = test::tiny_config(kind);
     test::write_bytes(place.config, apps::to_toml(config));
     int64_t parameters = 0;
-    for (const nn::Parameter* parameter : make_model(config.model)->parameters())
+    const auto model = make_model(config.model);
+    for (const nn::Parameter* parameter : model->parameters())
       parameters += parameter->shape().numel();
     const test::ProgramRun run = place.dry("");
     INFO(run.output);
