@@ -7,6 +7,7 @@
 
 #include <zlib.h>
 
+#include "data/tokenizer.h"
 #include "tensor/check.h"
 
 namespace dlcm::data {
@@ -25,7 +26,7 @@ ShardHeader read_header(const Hdf5Reader& file) {
   header.vocab_size = file.integer_attribute("vocab_size");
   DLCM_CHECK_INPUT(header.vocab_size >= 1 && header.vocab_size <= kMaxVocabulary, "'", file.path(),
                    "': attribute 'vocab_size' is ", header.vocab_size, ", expected 1 to ", kMaxVocabulary);
-  header.tokenizer = file.text_attribute("tokenizer");
+  header.tokenizer = full_identity(file.text_attribute("tokenizer"), header.vocab_size);
   if (file.has_attribute("source")) header.source = file.text_attribute("source");
   return header;
 }

@@ -22,7 +22,7 @@ inline constexpr int64_t kShardVersion = 1;
 
 struct ShardHeader {
   int64_t vocab_size = 0;
-  std::string tokenizer;  // Tokenizer::identity()
+  std::string tokenizer;  // Tokenizer::identity(), or another's of one's own; read in full (full_identity)
   std::string source;     // where the text came from, for people
 };
 
