@@ -7,6 +7,7 @@
 
 #include <zlib.h>
 
+#include "data/numbered_name.h"
 #include "data/tokenizer.h"
 #include "tensor/check.h"
 
@@ -200,7 +201,7 @@ std::vector<std::string> shard_paths(const std::string& folder, const std::strin
     const std::string name = entry.path().filename().string();
     if (name.starts_with(kind + "-") && name.ends_with(".h5")) paths.push_back(entry.path().string());
   }
-  std::sort(paths.begin(), paths.end());
+  std::sort(paths.begin(), paths.end(), numbered_before);
   return paths;
 }
 

@@ -89,7 +89,7 @@ class ShardReader {
   std::string stored_content_;  // empty: the file has none that a seal vouches for
 };
 
-// The shards DIR/KIND-NNNNN.h5 in order of their names; KIND is "train" or "heldout". Empty where there are
+// The shards DIR/KIND-NNNNN.h5 in order of their numbers; KIND is "train" or "heldout". Empty where there are
 // none.
 std::vector<std::string> shard_paths(const std::string& folder, const std::string& kind);
 
