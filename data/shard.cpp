@@ -55,6 +55,13 @@ fs::directory_iterator entries_of(const std::string& folder) {
   return entries;
 }
 
+void require_complete(const std::string& folder) {
+  DLCM_CHECK_INPUT(
+      !is_incomplete(folder), "'", folder, "' holds the mark '", kIncompleteMark,
+      "': tokenize was stopped while it named the shards, and some may be missing or of an earlier "
+      "run: tokenize again with --overwrite");
+}
+
 template <class T>
 uint32_t extended_crc(uint32_t crc, const std::vector<T>& values) {
   const auto* bytes = reinterpret_cast<const unsigned char*>(values.data());
@@ -195,6 +202,11 @@ std::string ShardReader::content() const {
   return stored_content_.empty() ? computed_content() : stored_content_;
 }
 
+bool is_incomplete(const std::string& folder) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(fs::path(folder) / kIncompleteMark, error));
+}
+
 std::vector<std::string> shard_paths(const std::string& folder, const std::string& kind) {
   std::vector<std::string> paths;
   for (const fs::directory_entry& entry : entries_of(folder)) {
@@ -211,9 +223,11 @@ std::vector<ShardDomain> shard_domains(const std::string& folder, const std::str
                    "', expected one with shards (tokenize --output)");
   DLCM_CHECK_INPUT(fs::is_directory(folder, error), "'", folder,
                    "' is not a folder, expected one with shards (tokenize --output)");
+  require_complete(folder);
   std::vector<ShardDomain> domains;
   for (const fs::directory_entry& entry : entries_of(folder)) {
     if (!entry.is_directory()) continue;
+    require_complete(entry.path().string());
     ShardDomain domain{entry.path().filename().string(), shard_paths(entry.path().string(), kind)};
     if (!domain.paths.empty()) domains.push_back(std::move(domain));
   }
