@@ -105,21 +105,21 @@ void report_speed(const std::vector<Generation>& generations) {
             << "/s), " << tokens << " made (" << rate(tokens, seconds) << "/s)\n";
 }
 
-void run_as_json(const LoadedModel& loaded, const CommandLine& line) {
+void run_as_json(const LoadedModel& loaded, const data::Tokenizer& tokenizer, const CommandLine& line) {
   JsonOutput output(std::cout, line.prompts, loaded.config.model.kind);
   GenerationEvents events;
   events.finished = [&](size_t prompt, const Generation& generation) { output.finished(prompt, generation); };
-  generate(*loaded.model, *loaded.tokenizer, line.prompts, line.options, events);
+  generate(*loaded.model, tokenizer, line.prompts, line.options, events);
 }
 
-void run_as_text(const LoadedModel& loaded, const CommandLine& line) {
+void run_as_text(const LoadedModel& loaded, const data::Tokenizer& tokenizer, const CommandLine& line) {
   const bool marks = line.format == OutputFormat::text_with_concepts;
   TextOutput output(std::cout, line.prompts, marks ? concept_marks_for_output() : ConceptMarks::none,
                     control_characters_for_output());
   GenerationEvents events;
   events.text = [&](size_t prompt, const TextPiece& piece) { output.text(prompt, piece); };
   events.finished = [&](size_t prompt, const Generation&) { output.finished(prompt); };
-  report_speed(generate(*loaded.model, *loaded.tokenizer, line.prompts, line.options, events));
+  report_speed(generate(*loaded.model, tokenizer, line.prompts, line.options, events));
 }
 
 int generate_program(int argc, char** argv) {
@@ -127,10 +127,11 @@ int generate_program(int argc, char** argv) {
   const std::optional<CommandLine> line = read_command_line(argc, argv, code);
   if (!line) return code;
   const LoadedModel loaded = load_model(line->checkpoint);
+  const auto tokenizer = tokenizer_of(loaded);
   if (line->format == OutputFormat::json) {
-    run_as_json(loaded, *line);
+    run_as_json(loaded, *tokenizer, *line);
   } else {
-    run_as_text(loaded, *line);
+    run_as_text(loaded, *tokenizer, *line);
   }
   return 0;
 }

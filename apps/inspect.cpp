@@ -1,4 +1,6 @@
 // inspect: what shards and checkpoints hold, and whether they are whole.
+#include <algorithm>
+#include <exception>
 #include <iostream>
 #include <sstream>
 
@@ -19,10 +21,11 @@ constexpr char kExamples[] =
     "  inspect shards/train-00000.h5\n"
     "  inspect runs/first/checkpoints/latest.h5\n"
     "  inspect shards/*.h5 > /dev/null && echo all whole\n\n"
-    "Exit code: 0 where all files are whole, 2 where one is damaged or of another kind, 1 where reading "
-    "failed.";
+    "All files are looked at. Exit code: 0 where all are whole, 2 where one is damaged or of another kind, "
+    "else 1\n"
+    "where one could not be read.";
 
-// All files are looked at, also after one that is damaged.
+// All files are looked at, also after one that is damaged or cannot be read.
 int inspect_files(const std::vector<std::string>& files) {
   int code = 0;
   for (const std::string& file : files) {
@@ -34,6 +37,9 @@ int inspect_files(const std::vector<std::string>& files) {
     } catch (const InputError& error) {
       print_error("inspect", error.what());
       code = 2;
+    } catch (const std::exception& error) {
+      print_error("inspect", error.what());
+      code = std::max(code, 1);
     }
   }
   return code;

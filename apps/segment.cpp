@@ -101,6 +101,7 @@ int segment_program(int argc, char** argv) {
   CommandLine line;
   if (const auto end = read_command_line(argc, argv, line)) return *end;
   const LoadedModel loaded = load_model(line.checkpoint);
+  const auto tokenizer = tokenizer_of(loaded);
   if (!line.html.empty()) {
     std::vector<std::string> inputs = {loaded.path};
     if (is_file(line.text)) inputs.push_back(line.text);
@@ -108,7 +109,7 @@ int segment_program(int argc, char** argv) {
   }
   const std::string text = read_text(line.text);
   const std::vector<ConceptSpan> concepts =
-      concepts_of(*loaded.model, *loaded.tokenizer, text, loaded.config.train.context);
+      concepts_of(*loaded.model, *tokenizer, text, loaded.config.train.context);
   if (!line.html.empty()) {
     write_page(line.html, concept_page(concepts, concat("Model: ", loaded.path, ", step ", loaded.step)));
     std::cerr << "segment: wrote " << line.html << "\n";

@@ -58,7 +58,8 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
                    "NAME=INPUT: write this input's shards in DIR/NAME; repeatable");
   parser.add_output("--output", line.options.output, "DIR", "Folder of the shards, made where it is missing",
                     Presence::required);
-  parser.add_flag("--overwrite", line.options.overwrite, "Replace shards that are already there");
+  parser.add_flag("--overwrite", line.options.overwrite,
+                  "Replace all shards that are already there; those of other domains must be removed first");
   parser.add_flag("--json-lines", line.json_lines, "Read every input as JSON Lines, whatever its name");
   parser.add_texts("INPUT", line.inputs, "INPUT", "Files, folders or -");
   return parser.read(argc, argv);

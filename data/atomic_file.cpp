@@ -1,13 +1,15 @@
 #include "data/atomic_file.h"
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <utility>
 
 #include <fcntl.h>
-#include <signal.h>
+#include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,31 +27,86 @@ std::string folder_of(const std::string& path) {
   return parent.empty() ? "." : parent.string();
 }
 
-std::string temporary_name(const std::string& path) {
+// The process's number makes most names differ; where that one is taken by a file that somebody else holds
+// (in containers processes on one disk may have the same number), `attempt` does.
+std::string temporary_name(const std::string& path, int attempt) {
   const std::string name = fs::path(path).filename().string();
-  return (fs::path(folder_of(path)) / concat(".", name, kMark, getpid())).string();
+  const std::string number = attempt == 0 ? "" : concat(".", attempt);
+  return (fs::path(folder_of(path)) / concat(".", name, kMark, getpid(), number)).string();
 }
 
-// Whether `name` is a temporary whose process is gone; a temporary of our own for the same file is to be
-// written over in any case (in a container every run may have the same process id).
-bool is_stale(const std::string& name) {
+// ".NAME.tmp-" and digits, or digits, a point and digits.
+bool is_temporary_name(const std::string& name) {
+  constexpr char kDigits[] = "0123456789";
   const size_t mark = name.rfind(kMark);
-  if (name.empty() || name[0] != '.' || mark == std::string::npos) return false;
-  const char* begin = name.data() + mark + std::strlen(kMark);
-  const char* end = name.data() + name.size();
-  int process = 0;
-  const auto [stop, error] = std::from_chars(begin, end, process);
-  if (error != std::errc() || stop != end || process <= 0) return false;
-  return kill(process, 0) != 0 && errno == ESRCH;
+  if (!name.starts_with('.') || mark == std::string::npos) return false;
+  const std::string number = name.substr(mark + std::strlen(kMark));
+  const size_t point = std::min(number.find('.'), number.size());
+  const std::string process = number.substr(0, point);
+  if (process.empty() || process.find_first_not_of(kDigits) != std::string::npos) return false;
+  if (point == number.size()) return true;
+  return point + 1 < number.size() && number.find_first_not_of(kDigits, point + 1) == std::string::npos;
+}
+
+// Whether the descriptor is of the file that has this name now.
+bool has_name(int descriptor, const std::string& path) {
+  struct stat opened {};
+  struct stat named {};
+  return fstat(descriptor, &opened) == 0 && lstat(path.c_str(), &named) == 0 &&
+         opened.st_dev == named.st_dev && opened.st_ino == named.st_ino;
+}
+
+// Who writes a temporary holds its lock, on this machine or, on a shared disk, on another: the kernel takes
+// it from a process that ends, however it ends. A file system without locks has no stale files.
+void remove_if_abandoned(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+  if (descriptor < 0) return;
+  if (flock(descriptor, LOCK_EX | LOCK_NB) == 0 && has_name(descriptor, path)) unlink(path.c_str());
+  close(descriptor);
+}
+
+// A link carries no lock: its folder does while it is made (replace_link).
+void remove_abandoned_link(const std::string& path) {
+  const int folder = open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder < 0) return;
+  if (flock(folder, LOCK_EX | LOCK_NB) == 0) unlink(path.c_str());
+  close(folder);
 }
 
 void remove_stale(const std::string& folder) {
   std::error_code error;
   for (fs::directory_iterator entry(folder, error), end; !error && entry != end; entry.increment(error)) {
-    if (!is_stale(entry->path().filename().string())) continue;
-    std::error_code ignored;  // another process may have removed it first
-    fs::remove(entry->path(), ignored);
+    const std::string path = entry->path().string();
+    if (!is_temporary_name(entry->path().filename().string())) continue;
+    std::error_code gone;  // another process may have removed it first
+    const fs::file_type type = entry->symlink_status(gone).type();
+    if (type == fs::file_type::regular) remove_if_abandoned(path);
+    if (type == fs::file_type::symlink) remove_abandoned_link(path);
   }
+}
+
+// Every unpublished file keeps a descriptor, for its lock, and tokenize may have thousands of them: they may
+// take a quarter of what the process is allowed, as shards that are read take half (open_files.h).
+std::atomic<rlim_t> held_files = 0;
+
+void keep_descriptors_to_spare() {
+  struct rlimit limit {};
+  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || 4 * held_files < limit.rlim_cur) return;
+  limit.rlim_cur = std::min(limit.rlim_max, 2 * limit.rlim_cur);
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+// Opens and locks the file, empty; -1 and errno where it cannot be opened, EWOULDBLOCK where another holds
+// it.
+int open_locked(const std::string& path) {
+  const int descriptor = open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0666);
+  if (descriptor < 0) return -1;
+  const bool taken = flock(descriptor, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  // Between the two calls another process may have taken the file for abandoned and removed it.
+  if (!taken && has_name(descriptor, path) && ftruncate(descriptor, 0) == 0) return descriptor;
+  close(descriptor);
+  errno = EWOULDBLOCK;
+  return -1;
 }
 
 // A rename is durable once its folder is. Some file systems cannot sync a folder: nothing to be done there.
@@ -62,20 +119,33 @@ void sync_folder(const std::string& folder) {
 
 }  // namespace
 
-AtomicFile::AtomicFile(std::string path) : path_(std::move(path)), temporary_(temporary_name(path_)) {
+AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   std::error_code error;
   const fs::file_status status = fs::status(path_, error);
   if (status.type() == fs::file_type::directory) fail("it is a folder");
   const std::string folder = folder_of(path_);
   if (!fs::is_directory(folder, error)) fail(concat("there is no folder '", folder, "'"));
   remove_stale(folder);
-  descriptor_ = open(temporary_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  if (descriptor_ < 0) fail(std::strerror(errno));
+  constexpr int kAttempts = 100;
+  for (int attempt = 0; descriptor_ < 0 && attempt < kAttempts; ++attempt) {
+    temporary_ = temporary_name(path_, attempt);
+    descriptor_ = open_locked(temporary_);
+    if (descriptor_ < 0 && errno != EWOULDBLOCK) fail(std::strerror(errno));
+  }
+  if (descriptor_ < 0) fail(concat("'", temporary_, "' and the names before it are held by others"));
+  ++held_files;
+  keep_descriptors_to_spare();
 }
 
 AtomicFile::~AtomicFile() {
-  if (descriptor_ >= 0) close(descriptor_);
-  if (!published_) unlink(temporary_.c_str());
+  if (descriptor_ < 0) return;
+  unlink(temporary_.c_str());  // while it is locked
+  let_go();
+}
+
+void AtomicFile::let_go() {
+  close(std::exchange(descriptor_, -1));
+  --held_files;
 }
 
 void AtomicFile::fail(const std::string& reason) const {
@@ -99,15 +169,21 @@ void AtomicFile::finish() {
   if (fstat(descriptor_, &status) != 0) fail(std::strerror(errno));
   if (reserved_ > 0 && ftruncate(descriptor_, status.st_size) != 0) fail(std::strerror(errno));
   if (fsync(descriptor_) != 0) fail(std::strerror(errno));
-  const int closing = std::exchange(descriptor_, -1);
-  if (close(closing) != 0) fail(std::strerror(errno));
+  finished_ = true;
 }
 
 void AtomicFile::publish() {
-  DLCM_CHECK(descriptor_ < 0, "'", path_, "' is published before it is finished");
+  DLCM_CHECK(finished_ && descriptor_ >= 0, "'", path_, "' is published before it is finished");
   if (rename(temporary_.c_str(), path_.c_str()) != 0) fail(std::strerror(errno));
-  published_ = true;
+  let_go();
   sync_folder(folder_of(path_));
+}
+
+void remove_durably(const std::string& path) {
+  if (unlink(path.c_str()) != 0 && errno != ENOENT) {
+    throw Error(concat("cannot remove '", path, "': ", std::strerror(errno)));
+  }
+  sync_folder(folder_of(path));
 }
 
 void replace_link(const std::string& path, const std::string& target) {
@@ -115,14 +191,16 @@ void replace_link(const std::string& path, const std::string& target) {
   const fs::file_type type = fs::symlink_status(path, error).type();
   DLCM_CHECK(type == fs::file_type::not_found || type == fs::file_type::symlink, "cannot write '", path,
              "': a file or folder that is not a link has this name: move it away");
-  const std::string temporary = temporary_name(path);
+  const std::string temporary = temporary_name(path, 0);
+  const int folder = open(folder_of(path).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (folder >= 0) flock(folder, LOCK_EX);  // until it is closed
   unlink(temporary.c_str());
   const bool linked = symlink(target.c_str(), temporary.c_str()) == 0;
-  if (!linked || rename(temporary.c_str(), path.c_str()) != 0) {
-    const int reason = errno;
-    unlink(temporary.c_str());
-    throw Error(concat("cannot write the link '", path, "': ", std::strerror(reason)));
-  }
+  const bool renamed = linked && rename(temporary.c_str(), path.c_str()) == 0;
+  const int reason = errno;
+  if (linked && !renamed) unlink(temporary.c_str());
+  if (folder >= 0) close(folder);
+  if (!renamed) throw Error(concat("cannot write the link '", path, "': ", std::strerror(reason)));
   sync_folder(folder_of(path));
 }
 

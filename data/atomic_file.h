@@ -6,10 +6,11 @@
 
 namespace dlcm::data {
 
-// Written as DIR/.NAME.tmp-PID; finish() makes it durable and publish() renames it to DIR/NAME. A kill at any
-// moment leaves the old file or none, and a temporary that the next AtomicFile in this folder removes (those
-// of processes that still run on this machine are left alone). All failures are Errors of one line that name
-// the file and the reason.
+// Written as DIR/.NAME.tmp-PID (.1, .2, ... behind it where that name is taken); finish() makes it durable
+// and publish() renames it to DIR/NAME. The temporary is locked (flock) until then. A kill at any moment
+// leaves the old file or none, and a temporary that the next AtomicFile in this folder removes: it can take
+// its lock, but not that of one that is being written, in this process or another. All failures are Errors of
+// one line that name the file and the reason.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);
@@ -25,20 +26,24 @@ class AtomicFile {
   // written. Does nothing where the file system cannot do it.
   void reserve(uint64_t bytes);
   uint64_t reserved() const { return reserved_; }  // bytes, so far
-  // Gives back what was reserved and not used, writes to the disk, closes the descriptor.
+  // Gives back what was reserved and not used and writes to the disk; nothing may be written after it.
   void finish();
-  // Renames to the final name, durably. After finish().
+  // Renames to the final name, durably, and closes the descriptor. After finish().
   void publish();
 
  private:
   [[noreturn]] void fail(const std::string& reason) const;
+  void let_go();  // of descriptor and lock
 
   std::string path_;
   std::string temporary_;
-  int descriptor_ = -1;
+  int descriptor_ = -1;  // until it is published
   uint64_t reserved_ = 0;
-  bool published_ = false;
+  bool finished_ = false;
 };
+
+// Removes the file, durably, where there is one. Throws Error.
+void remove_durably(const std::string& path);
 
 // Makes `path` a symbolic link to `target` (relative to the link's folder), replacing it in one step. A file
 // of that name which is no link is an Error.

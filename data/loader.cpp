@@ -74,6 +74,9 @@ void Loader::open_domain(const ShardDomain& source) {
     require_same_vocabulary(domains_.empty() ? domain.shards[0] : domains_[0].shards[0], shard);
     domain.documents += shard.documents();
     domain.tokens += shard.tokens();
+    for (int64_t document = 0; document < shard.documents(); ++document) {
+      domain.bytes += shard.document_bytes(document);
+    }
   }
   DLCM_CHECK_INPUT(domain.documents > 0, "the training shards in '", options_.folder, "'",
                    source.name.empty() ? "" : concat(", domain '", source.name, "',"),
@@ -82,13 +85,18 @@ void Loader::open_domain(const ShardDomain& source) {
   domains_.push_back(std::move(domain));
 }
 
-// Shares are integers, so that the choice of a domain is exact on every machine.
+// Shares are integers, so that the choice of a domain is exact on every machine. Only a weight of 0 leaves a
+// domain out.
 void Loader::set_shares(const std::map<std::string, double>& weights) {
   constexpr double kUnits = 4294967296.0;
   double sum = 0;
   for (const auto& [name, weight] : weights) sum += weight;
   for (Domain& domain : domains_) {
-    domain.share = weights.empty() ? domain.tokens : std::llround(weights.at(domain.name) / sum * kUnits);
+    domain.share = domain.tokens;
+    if (!weights.empty()) {
+      const double weight = weights.at(domain.name);
+      domain.share = std::max<int64_t>(weight > 0 ? 1 : 0, std::llround(weight / sum * kUnits));
+    }
     share_sum_ += domain.share;
   }
 }
@@ -107,12 +115,7 @@ int64_t Loader::tokens() const {
 
 int64_t Loader::bytes() const {
   int64_t sum = 0;
-  for (const Domain& domain : domains_) {
-    for (const ShardReader& shard : domain.shards) {
-      for (int64_t document = 0; document < shard.documents(); ++document)
-        sum += shard.document_bytes(document);
-    }
-  }
+  for (const Domain& domain : domains_) sum += domain.bytes;
   return sum;
 }
 

@@ -61,6 +61,7 @@ class Loader {
     uint64_t order_seed = 0;
     int64_t tokens = 0;
     int64_t documents = 0;
+    int64_t bytes = 0;
     int64_t share = 0;           // of all domains' sum
     int64_t sections_drawn = 0;  // over all epochs
     int64_t tokens_drawn = 0;

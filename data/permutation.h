@@ -1,6 +1,7 @@
-// A permutation of [0, n) that is a pure function of (seed, epoch, n): the order in which documents are
-// visited, with nothing to keep in memory. A balanced Feistel network over the next even power of two, walked
-// until it falls in range (Black & Rogaway, "Ciphers with arbitrary finite domains", CT-RSA 2002).
+// A permutation of [0, n) that is a pure function of (seed, epoch, n): the order in which sections
+// (sections.h) are visited, with nothing to keep in memory. A balanced Feistel network over the next even
+// power of two, walked until it falls in range (Black & Rogaway, "Ciphers with arbitrary finite domains",
+// CT-RSA 2002).
 #pragma once
 
 #include <cstdint>

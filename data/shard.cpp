@@ -7,6 +7,8 @@
 
 #include <zlib.h>
 
+#include "data/numbered_name.h"
+#include "data/tokenizer.h"
 #include "tensor/check.h"
 
 namespace dlcm::data {
@@ -25,7 +27,7 @@ ShardHeader read_header(const Hdf5Reader& file) {
   header.vocab_size = file.integer_attribute("vocab_size");
   DLCM_CHECK_INPUT(header.vocab_size >= 1 && header.vocab_size <= kMaxVocabulary, "'", file.path(),
                    "': attribute 'vocab_size' is ", header.vocab_size, ", expected 1 to ", kMaxVocabulary);
-  header.tokenizer = file.text_attribute("tokenizer");
+  header.tokenizer = full_identity(file.text_attribute("tokenizer"), header.vocab_size);
   if (file.has_attribute("source")) header.source = file.text_attribute("source");
   return header;
 }
@@ -51,6 +53,13 @@ fs::directory_iterator entries_of(const std::string& folder) {
   fs::directory_iterator entries(folder, error);
   DLCM_CHECK(!error, "cannot read the folder '", folder, "': ", error.message());
   return entries;
+}
+
+void require_complete(const std::string& folder) {
+  DLCM_CHECK_INPUT(
+      !is_incomplete(folder), "'", folder, "' holds the mark '", kIncompleteMark,
+      "': tokenize was stopped while it named the shards, and some may be missing or of an earlier "
+      "run: tokenize again with --overwrite");
 }
 
 template <class T>
@@ -193,13 +202,18 @@ std::string ShardReader::content() const {
   return stored_content_.empty() ? computed_content() : stored_content_;
 }
 
+bool is_incomplete(const std::string& folder) {
+  std::error_code error;
+  return fs::exists(fs::symlink_status(fs::path(folder) / kIncompleteMark, error));
+}
+
 std::vector<std::string> shard_paths(const std::string& folder, const std::string& kind) {
   std::vector<std::string> paths;
   for (const fs::directory_entry& entry : entries_of(folder)) {
     const std::string name = entry.path().filename().string();
     if (name.starts_with(kind + "-") && name.ends_with(".h5")) paths.push_back(entry.path().string());
   }
-  std::sort(paths.begin(), paths.end());
+  std::sort(paths.begin(), paths.end(), numbered_before);
   return paths;
 }
 
@@ -209,9 +223,11 @@ std::vector<ShardDomain> shard_domains(const std::string& folder, const std::str
                    "', expected one with shards (tokenize --output)");
   DLCM_CHECK_INPUT(fs::is_directory(folder, error), "'", folder,
                    "' is not a folder, expected one with shards (tokenize --output)");
+  require_complete(folder);
   std::vector<ShardDomain> domains;
   for (const fs::directory_entry& entry : entries_of(folder)) {
     if (!entry.is_directory()) continue;
+    require_complete(entry.path().string());
     ShardDomain domain{entry.path().filename().string(), shard_paths(entry.path().string(), kind)};
     if (!domain.paths.empty()) domains.push_back(std::move(domain));
   }

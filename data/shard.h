@@ -22,7 +22,7 @@ inline constexpr int64_t kShardVersion = 1;
 
 struct ShardHeader {
   int64_t vocab_size = 0;
-  std::string tokenizer;  // Tokenizer::identity()
+  std::string tokenizer;  // Tokenizer::identity(), or another's of one's own; read in full (full_identity)
   std::string source;     // where the text came from, for people
 };
 
@@ -89,16 +89,22 @@ class ShardReader {
   std::string stored_content_;  // empty: the file has none that a seal vouches for
 };
 
-// The shards DIR/KIND-NNNNN.h5 in order of their names; KIND is "train" or "heldout". Empty where there are
+// The shards DIR/KIND-NNNNN.h5 in order of their numbers; KIND is "train" or "heldout". Empty where there are
 // none.
 std::vector<std::string> shard_paths(const std::string& folder, const std::string& kind);
+
+// A folder whose shards are being given their names holds this file (tokenize): those of an earlier run may
+// still be among them, or some be missing.
+inline constexpr char kIncompleteMark[] = "shards.incomplete";
+bool is_incomplete(const std::string& folder);
 
 // The folders of DIR/KIND-*.h5, or of DIR/NAME/KIND-*.h5 for each domain NAME, sorted by name.
 struct ShardDomain {
   std::string name;  // empty where DIR itself holds the shards
   std::vector<std::string> paths;
 };
-// Throws InputError where there is no such folder, or both kinds of layout; empty where there are no shards.
+// Throws InputError where there is no such folder, it or one of its folders is incomplete, or there are both
+// kinds of layout; empty where there are no shards.
 std::vector<ShardDomain> shard_domains(const std::string& folder, const std::string& kind);
 
 // Throws InputError unless both have the same vocab_size and tokenizer.

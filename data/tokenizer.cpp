@@ -34,12 +34,30 @@ std::unique_ptr<Tokenizer> load_tokenizer(const std::string& name_or_path) {
   throw InputError(concat("tokenizer '", name_or_path, "' is unknown; allowed: bytes"));
 }
 
-std::unique_ptr<Tokenizer> tokenizer_of_identity(const std::string& identity, const std::string& file) {
+std::string full_identity(const std::string& stated, int64_t vocab_size) {
+  const ByteTokenizer bytes;
+  return stated == "bytes" && vocab_size == bytes.vocab_size() ? bytes.identity() : stated;
+}
+
+bool names_bytes(const std::string& identity) {
+  return identity.substr(0, identity.find(' ')) == "bytes";
+}
+
+std::unique_ptr<Tokenizer> find_tokenizer(const std::string& identity, int64_t vocab_size) {
   auto bytes = std::make_unique<ByteTokenizer>();
-  DLCM_CHECK_INPUT(bytes->identity() == identity, "'", file, "': tokenizer '", identity,
-                   "' is not one of this program's, expected '", bytes->identity(),
-                   "': make the shards anew with tokenize, and the checkpoint from them");
+  const bool is_bytes =
+      vocab_size == bytes->vocab_size() && full_identity(identity, vocab_size) == bytes->identity();
+  if (!is_bytes) return nullptr;
   return bytes;
+}
+
+std::unique_ptr<Tokenizer> tokenizer_of_identity(const std::string& identity, int64_t vocab_size,
+                                                 const std::string& file) {
+  std::unique_ptr<Tokenizer> found = find_tokenizer(identity, vocab_size);
+  DLCM_CHECK_INPUT(found != nullptr, "'", file, "': tokenizer '", identity, "' with ", vocab_size,
+                   " ids is not one of this program's, expected 'bytes' with 257: only train, evaluate and "
+                   "inspect, which need no text, take the file");
+  return found;
 }
 
 }  // namespace dlcm::data

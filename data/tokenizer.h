@@ -44,8 +44,18 @@ class ByteTokenizer final : public Tokenizer {
 // "bytes", or the path of a tokenizer.json, which this version refuses by name.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& name_or_path);
 
-// The tokenizer whose identity a shard or checkpoint carries; InputError where it is not one that this
-// program holds. `file` is for the message.
-std::unique_ptr<Tokenizer> tokenizer_of_identity(const std::string& identity, const std::string& file);
+// The identity in full of what a shard or checkpoint says: files of others may say "bytes" alone, which with
+// 257 ids is the bytes tokenizer. Any other is as it stands.
+std::string full_identity(const std::string& stated, int64_t vocab_size);
+
+// Whether it is one of `bytes`, by name.
+bool names_bytes(const std::string& identity);
+
+// The tokenizer whose identity a shard or checkpoint carries; null where it is not one that this program
+// holds. Only text needs it: training and evaluation work on ids.
+std::unique_ptr<Tokenizer> find_tokenizer(const std::string& identity, int64_t vocab_size);
+// InputError in place of null. `file` is for the message.
+std::unique_ptr<Tokenizer> tokenizer_of_identity(const std::string& identity, int64_t vocab_size,
+                                                 const std::string& file);
 
 }  // namespace dlcm::data

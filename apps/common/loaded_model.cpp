@@ -4,15 +4,16 @@
 
 #include "apps/common/input_file.h"
 #include "data/checkpoint.h"
+#include "data/tokenizer.h"
 
 namespace dlcm::apps {
 namespace {
 
-std::unique_ptr<data::Tokenizer> stored_tokenizer(const data::CheckpointReader& file) {
+std::string stored_tokenizer(const data::CheckpointReader& file, int64_t vocab_size) {
   const auto found = file.header().extra.find("tokenizer");
   DLCM_CHECK_INPUT(found != file.header().extra.end(), "'", file.path(),
                    "' has no attribute 'tokenizer': not a checkpoint that train has written");
-  return data::tokenizer_of_identity(found->second, file.path());
+  return data::full_identity(found->second, vocab_size);
 }
 
 // Shapes are compared before anything is allocated: a damaged configuration may ask for any size.
@@ -33,11 +34,9 @@ LoadedModel read_model(const std::string& path) {
   LoadedModel loaded;
   loaded.path = path;
   const data::CheckpointReader file(loaded.path);
-  loaded.tokenizer = stored_tokenizer(file);
   loaded.config =
       parse_config(file.header().config, concat("the configuration in '", loaded.path, "'")).config;
-  loaded.config.model.vocab_size = loaded.tokenizer->vocab_size();
-  check(loaded.config);
+  loaded.tokenizer = stored_tokenizer(file, loaded.config.model.vocab_size);
   loaded.model = make_model(loaded.config.model);
   const std::vector<nn::Parameter*> parameters = loaded.model->parameters();
   require_shapes(file, parameters);
@@ -59,6 +58,10 @@ LoadedModel load_model(const std::string& source) {
   input.use([&](const std::string& path) { loaded = read_model(data::newest_checkpoint(path)); });
   if (loaded.path == input.path()) loaded.path = input.name();
   return loaded;
+}
+
+std::unique_ptr<data::Tokenizer> tokenizer_of(const LoadedModel& loaded) {
+  return data::tokenizer_of_identity(loaded.tokenizer, loaded.config.model.vocab_size, loaded.path);
 }
 
 }  // namespace dlcm::apps

@@ -14,7 +14,7 @@ struct LoadedModel {
   std::string path;  // of the checkpoint read, or "standard input"
   Config config;     // as stored in it
   std::unique_ptr<LanguageModel> model;
-  std::unique_ptr<data::Tokenizer> tokenizer;
+  std::string tokenizer;  // the identity of the one that made its shards
   int64_t step = 0;
   int64_t tokens_seen = 0;
 };
@@ -23,5 +23,9 @@ struct LoadedModel {
 // on standard input. Throws InputError naming file and parameter where something is missing, damaged or of
 // another shape than the configuration says.
 LoadedModel load_model(const std::string& source);
+
+// What turns text into the model's ids and back. Throws InputError that names checkpoint and tokenizer where
+// it is not one that this program holds: the model can then be evaluated on shards, but not write.
+std::unique_ptr<data::Tokenizer> tokenizer_of(const LoadedModel& loaded);
 
 }  // namespace dlcm::apps

@@ -84,10 +84,14 @@ EvaluationResult evaluate(const LanguageModel& model, data::HeldoutReader& reade
   return result_of(sums);
 }
 
-void require_same_tokenizer(const data::HeldoutReader& reader, const std::string& tokenizer_identity,
-                            const std::string& model_name, const std::string& data_name) {
-  DLCM_CHECK_INPUT(reader.tokenizer() == tokenizer_identity, "'", data_name, "' was made with tokenizer '",
-                   reader.tokenizer(), "', but '", model_name, "' with '", tokenizer_identity, "'");
+void require_same_tokenizer(const data::HeldoutReader& reader, const ModelVocabulary& model,
+                            const std::string& data_name) {
+  DLCM_CHECK_INPUT(reader.tokenizer() == model.tokenizer, "'", data_name, "' was made with tokenizer '",
+                   reader.tokenizer(), "', but '", model.model_name, "' with '", model.tokenizer,
+                   "': give shards of the tokenizer that the model was trained with");
+  DLCM_CHECK_INPUT(reader.vocab_size() == model.vocab_size, "'", data_name, "' has a vocabulary of ",
+                   reader.vocab_size(), " ids, but '", model.model_name, "' of ", model.vocab_size,
+                   ": give shards of the tokenizer that the model was trained with");
 }
 
 }  // namespace dlcm::apps

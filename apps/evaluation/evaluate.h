@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include "data/heldout.h"
 #include "dlcm/language_model.h"
@@ -35,8 +36,14 @@ using EvaluationSink = std::function<void(const EvaluatedBatch&)>;
 EvaluationResult evaluate(const LanguageModel& model, data::HeldoutReader& reader,
                           const EvaluationSink& sink = {});
 
-// Throws InputError unless the data was made with the model's vocabulary; `model_name` is for the message.
-void require_same_tokenizer(const data::HeldoutReader& reader, const std::string& tokenizer_identity,
-                            const std::string& model_name, const std::string& data_name);
+// Whose ids a model predicts; the names are for messages.
+struct ModelVocabulary {
+  int64_t vocab_size = 0;
+  std::string tokenizer;  // its identity
+  std::string model_name;
+};
+// Throws InputError unless the data was made with the model's vocabulary. The tokenizer itself is not needed.
+void require_same_tokenizer(const data::HeldoutReader& reader, const ModelVocabulary& model,
+                            const std::string& data_name);
 
 }  // namespace dlcm::apps

@@ -64,12 +64,25 @@ void print_datasets(std::ostream& out, const data::Hdf5Reader& file) {
   }
 }
 
+// The ids themselves without a tokenizer.
+std::string text_of(const std::vector<int32_t>& ids, const data::Tokenizer* tokenizer) {
+  std::string text;
+  for (const int32_t id : ids) {
+    if (tokenizer != nullptr) {
+      text += tokenizer->decode(id);
+    } else {
+      text += concat(text.empty() ? "" : " ", id);
+    }
+  }
+  return text;
+}
+
 void print_documents(std::ostream& out, const data::ShardReader& shard) {
-  const auto tokenizer = data::tokenizer_of_identity(shard.header().tokenizer, shard.path());
+  const auto tokenizer = data::find_tokenizer(shard.header().tokenizer, shard.header().vocab_size);
+  if (tokenizer == nullptr) out << "  no text, as this program does not hold the tokenizer: ids\n";
   for (int64_t i = 0; i < std::min(kShownDocuments, shard.documents()); ++i) {
     const int64_t shown = std::min(kShownTokens, shard.document_tokens(i));
-    std::string text;
-    for (const int32_t id : shard.read(i, 0, shown)) text += tokenizer->decode(id);
+    const std::string text = text_of(shard.read(i, 0, shown), tokenizer.get());
     const std::string_view prefix = data::utf8_prefix(text, kShownBytes);
     const bool whole = prefix.size() == text.size() && shown == shard.document_tokens(i);
     out << "  document " << i << " (" << shard.document_tokens(i) << " tokens): " << printable(prefix)

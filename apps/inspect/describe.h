@@ -6,8 +6,9 @@
 
 namespace dlcm::apps {
 
-// Reads the whole file and prints shapes, sizes, counts and a few decoded lines, or a checkpoint's
-// parameters; the file is called `name`. Throws InputError where the file is damaged or neither of the two.
+// Reads the whole file and prints shapes, sizes, counts and a few decoded lines (ids where the tokenizer is
+// not one that this program holds), or a checkpoint's parameters; the file is called `name`. Throws
+// InputError where the file is damaged or neither of the two.
 void describe_file(std::ostream& out, const std::string& path, const std::string& name);
 
 }  // namespace dlcm::apps

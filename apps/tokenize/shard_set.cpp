@@ -1,9 +1,16 @@
 #include "apps/tokenize/shard_set.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 
+#include <unistd.h>
+
+#include "data/atomic_file.h"
 #include "tensor/check.h"
 #include "tensor/random.h"
 
@@ -17,6 +24,28 @@ std::vector<std::string> existing_shards(const std::string& folder) {
   const std::vector<std::string> heldout = data::shard_paths(folder, "heldout");
   paths.insert(paths.end(), heldout.begin(), heldout.end());
   return paths;
+}
+
+// What the mark says: whether shards of an earlier, complete run may be in the folder.
+constexpr char kFirstRun[] = "tokenize was naming shards in a folder that held none\n";
+constexpr char kReplacing[] = "tokenize was replacing shards\n";
+
+std::string mark_path(const std::string& folder) {
+  return (fs::path(folder) / data::kIncompleteMark).string();
+}
+
+std::string read_mark(const std::string& folder) {
+  std::ifstream file(mark_path(folder), std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+void write_mark(const std::string& folder, std::string_view text) {
+  data::AtomicFile file(mark_path(folder));
+  const ssize_t written = write(file.descriptor(), text.data(), text.size());
+  DLCM_CHECK(written == static_cast<ssize_t>(text.size()), "cannot write '", file.path(),
+             "': ", std::strerror(errno));
+  file.finish();
+  file.publish();
 }
 
 }  // namespace
@@ -38,8 +67,9 @@ ShardSet::ShardSet(std::string folder, data::ShardHeader header, int64_t shard_t
   fs::create_directories(folder_, error);
   DLCM_CHECK(!error, "cannot make the folder '", folder_, "': ", error.message());
   const std::vector<std::string> existing = existing_shards(folder_);
-  DLCM_CHECK_INPUT(existing.empty() || overwrite, "'", folder_, "' holds shards already ('", existing[0],
-                   "'): choose another --output, or replace them with --overwrite");
+  first_run_ = data::is_incomplete(folder_) ? read_mark(folder_) == kFirstRun : existing.empty();
+  DLCM_CHECK_INPUT(existing.empty() || first_run_ || overwrite, "'", folder_, "' holds shards already ('",
+                   existing[0], "'): choose another --output, or replace them with --overwrite");
 }
 
 void ShardSet::open_shard(Split& split) {
@@ -76,8 +106,16 @@ void ShardSet::publish() {
     written.insert(written.end(), split->paths.begin(), split->paths.end());
   }
   for (const std::string& path : existing_shards(folder_)) {
-    if (std::find(written.begin(), written.end(), path) == written.end()) fs::remove(path);
+    if (std::find(written.begin(), written.end(), path) == written.end()) data::remove_durably(path);
   }
+}
+
+void ShardSet::mark_incomplete() {
+  write_mark(folder_, first_run_ ? kFirstRun : kReplacing);
+}
+
+void ShardSet::mark_complete() {
+  data::remove_durably(mark_path(folder_));
 }
 
 }  // namespace dlcm::apps

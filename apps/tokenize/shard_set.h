@@ -1,5 +1,5 @@
 // The shards of one folder while they are written: documents go to training or held-out shards, which appear
-// together when all of them are complete.
+// together when all of them are complete: a mark in the folder tells when a run was stopped in between.
 #pragma once
 
 #include <cstdint>
@@ -25,8 +25,8 @@ struct SplitCounts {
 
 class ShardSet {
  public:
-  // Makes the folder where it is missing. Throws InputError where it holds shards already, unless
-  // `overwrite`.
+  // Makes the folder where it is missing. Throws InputError where it holds shards already, unless `overwrite`
+  // or they are what a first run, in a folder without shards, had named when it was stopped.
   ShardSet(std::string folder, data::ShardHeader header, int64_t shard_tokens, bool overwrite);
 
   void add(std::span<const int32_t> tokens, int64_t bytes, bool heldout);
@@ -34,8 +34,12 @@ class ShardSet {
   const SplitCounts& heldout() const { return heldout_.counts; }
   const std::string& folder() const { return folder_; }
 
-  void finish();   // completes all files under temporary names
-  void publish();  // names them, and removes the shards of an earlier run that are not among them
+  void finish();  // completes all files under temporary names
+  // Between these two the folder holds the mark of an incomplete one (data/shard.h). Sets that belong
+  // together are all marked before the first is published, and unmarked after the last.
+  void mark_incomplete();
+  void mark_complete();
+  void publish();  // names the files, and removes the shards of an earlier run that are not among them
 
  private:
   struct Split {
@@ -49,6 +53,7 @@ class ShardSet {
   std::string folder_;
   data::ShardHeader header_;
   int64_t shard_tokens_;
+  bool first_run_ = false;  // the folder holds no shards but those of a first run that was stopped
   Split train_{"train", {}, {}, {}};
   Split heldout_{"heldout", {}, {}, {}};
 };

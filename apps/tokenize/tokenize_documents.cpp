@@ -1,6 +1,7 @@
 #include "apps/tokenize/tokenize_documents.h"
 
 #include <filesystem>
+#include <map>
 #include <memory>
 
 #include "apps/tokenize/shard_set.h"
@@ -88,27 +89,52 @@ void tokenize_domain(const TokenizeOptions& options, const TokenizeDomain& domai
                    " documents and left none to train on: give more documents or a smaller --heldout");
 }
 
-// A folder holds shards itself or in its domains, never both: train would refuse it. --overwrite replaces
-// shards of the same layout alone, so those of the other one must go first.
-void require_same_layout(const TokenizeOptions& options) {
+// A shard in the folder itself, complete or not; empty where there is none.
+std::string shard_in(const std::string& folder) {
+  for (const char* kind : {"train", "heldout"}) {
+    const std::vector<std::string> paths = data::shard_paths(folder, kind);
+    if (!paths.empty()) return paths[0];
+  }
+  return data::is_incomplete(folder) ? (std::filesystem::path(folder) / data::kIncompleteMark).string() : "";
+}
+
+// The folders in the output that hold shards, each with one of them; sorted.
+std::map<std::string, std::string> folders_with_shards(const std::string& output) {
+  std::map<std::string, std::string> found;
+  for (const auto& entry : std::filesystem::directory_iterator(output)) {
+    if (!entry.is_directory()) continue;
+    const std::string shard = shard_in(entry.path().string());
+    if (!shard.empty()) found[entry.path().filename().string()] = shard;
+  }
+  return found;
+}
+
+// train reads all shards of a folder: nothing may stay among them that this run does not replace. A folder
+// holds shards itself or in its domains, never both; and where all is to be replaced, no other domains.
+void require_no_others(const TokenizeOptions& options) {
   std::error_code error;
   if (!std::filesystem::is_directory(options.output, error)) return;
-  const bool plain = options.domains[0].name.empty();
-  for (const char* kind : {"train", "heldout"}) {
-    std::vector<std::string> other;
-    if (plain) {
-      for (const auto& entry : std::filesystem::directory_iterator(options.output)) {
-        if (!other.empty()) break;
-        if (entry.is_directory()) other = data::shard_paths(entry.path().string(), kind);
-      }
-    } else {
-      other = data::shard_paths(options.output, kind);
-    }
-    DLCM_CHECK_INPUT(other.empty(), "'", options.output, "' holds shards ",
-                     plain ? "of a domain" : "without domains", " already ('", other[0], "'), and ",
-                     plain ? "others" : "domains",
-                     " cannot lie beside them: remove them, or choose another --output");
+  constexpr char kRemedy[] = ": remove them, or choose another --output";
+  std::map<std::string, std::string> domains = folders_with_shards(options.output);
+  if (options.domains[0].name.empty()) {
+    DLCM_CHECK_INPUT(domains.empty(), "'", options.output, "' holds shards of a domain already ('",
+                     domains.begin()->second, "'), and others cannot lie beside them", kRemedy);
+    return;
   }
+  const std::string plain = shard_in(options.output);
+  DLCM_CHECK_INPUT(plain.empty(), "'", options.output, "' holds shards without domains already ('", plain,
+                   "'), and domains cannot lie beside them", kRemedy);
+  if (!options.overwrite) return;
+  for (const TokenizeDomain& domain : options.domains) domains.erase(domain.name);
+  std::string others;
+  for (const auto& [name, shard] : domains) {
+    const std::string folder = (std::filesystem::path(options.output) / name).string();
+    others += concat(others.empty() ? "'" : ", '", folder, "'");
+  }
+  DLCM_CHECK_INPUT(others.empty(), "--overwrite: ", others, domains.size() == 1 ? " holds" : " hold",
+                   " shards of domains that are not given, which train "
+                   "would mix in",
+                   kRemedy);
 }
 
 }  // namespace
@@ -119,7 +145,7 @@ TokenizeCounts tokenize_documents(const TokenizeOptions& options, const data::To
   for (const TokenizeDomain& domain : options.domains) {
     for (const std::string& input : domain.inputs) data::input_files(input);
   }
-  require_same_layout(options);
+  require_no_others(options);
   std::vector<std::unique_ptr<ShardSet>> sets;
   for (const TokenizeDomain& domain : options.domains) {
     const data::ShardHeader header{tokenizer.vocab_size(), tokenizer.identity(), source_text(domain.inputs)};
@@ -132,7 +158,9 @@ TokenizeCounts tokenize_documents(const TokenizeOptions& options, const data::To
     tokenize_domain(options, options.domains[i], tokenizer, *sets[i], counts, progress);
     sets[i]->finish();
   }
+  for (const auto& set : sets) set->mark_incomplete();
   for (const auto& set : sets) set->publish();
+  for (const auto& set : sets) set->mark_complete();
   return counts;
 }
 

@@ -36,8 +36,10 @@ struct TokenizeCounts {
 };
 
 // Calls `progress` now and then. Shards get their names only when all input has been read: a failure leaves
-// the folder as it was. Throws InputError where there is nothing to train on, and where the
-// folder holds shards of the other layout (with domains, or without), even to be overwritten.
+// the folder as it was, and a kill while they get their names leaves a mark that
+// train and evaluate refuse (data/shard.h). Throws InputError where there is nothing to train on; where the
+// folder holds shards of the other layout (with domains, or without), even to be overwritten; and where
+// shards are to be overwritten beside domains that are not among those given.
 TokenizeCounts tokenize_documents(const TokenizeOptions& options, const data::Tokenizer& tokenizer,
                                   const std::function<void(const TokenizeCounts&)>& progress);
 

@@ -12,6 +12,7 @@
 
 #include "data/atomic_file.h"
 #include "data/checkpoint.h"
+#include "data/numbered_name.h"
 
 namespace dlcm::apps {
 namespace {
@@ -25,7 +26,8 @@ std::string latest_step_file(const fs::path& folder) {
   std::string latest;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder / "checkpoints", error)) {
     const std::string name = entry.path().filename().string();
-    if (name.starts_with("step-") && name.ends_with(".h5") && entry.path().string() > latest) {
+    if (name.starts_with("step-") && name.ends_with(".h5") &&
+        data::numbered_before(latest, entry.path().string())) {
       latest = entry.path().string();
     }
   }

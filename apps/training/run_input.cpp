@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "data/tokenizer.h"
 #include "tensor/check.h"
 
 namespace dlcm::apps {
@@ -15,7 +16,13 @@ void open_training_shards(const std::string& folder, RunInput& input) {
   options.context = input.config.train.context;
   options.batch_tokens = input.config.train.batch_tokens;
   input.loader = std::make_unique<data::Loader>(options);
-  input.config.model.vocab_size = input.loader->vocab_size();
+  const int64_t vocab_size = input.loader->vocab_size();
+  DLCM_CHECK_INPUT(
+      !data::names_bytes(input.loader->tokenizer()) || vocab_size == data::ByteTokenizer().vocab_size(), "'",
+      folder, "': the shards say tokenizer '", input.loader->tokenizer(), "' and vocab_size ", vocab_size,
+      ", but bytes have 257 ids: write them anew with the tokenizer's own name, or "
+      "with vocab_size 257");
+  input.config.model.vocab_size = vocab_size;
   check(input.config);
 }
 

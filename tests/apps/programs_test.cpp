@@ -6,6 +6,7 @@
 #include <sstream>
 
 #include <doctest/doctest.h>
+#include <sys/wait.h>
 
 #include "tests/apps/tiny_model.h"
 #include "tests/paths.h"
@@ -167,6 +168,23 @@ TEST_CASE("program inspect: a pipe") {
       concat("cat '", files.model, "' | '", test::program_folder(), "/inspect' - > '", output, "'");
   CHECK(std::system(command.c_str()) == 0);
   CHECK(test::contains(test::read_bytes(output), "whole: its checksum is right"));
+}
+
+TEST_CASE("program inspect: all files are looked at, also after one that cannot be read") {
+  const Files files;
+  const std::string shard = files.folder / "heldout-00000.h5";
+  const auto inspect = [&](const std::string& more) {  // a pipe, of which no copy can be made
+    return std::system(concat("cat '", shard, "' | TMPDIR='", files.folder / "none", "' '",
+                              test::program_folder(), "/inspect' - ", more, " > '", files.folder / "output",
+                              "' 2> '", files.folder / "errors", "'")
+                           .c_str());
+  };
+  CHECK(WEXITSTATUS(inspect("'" + files.model + "' '" + shard + "'")) == 1);
+  const std::string output = test::read_bytes(files.folder / "output");
+  CHECK(test::contains(output, "checkpoint: step 7"));
+  CHECK(test::contains(output, "token shard: 3 documents"));
+  CHECK(test::contains(test::read_bytes(files.folder / "errors"), "standard input cannot be copied"));
+  CHECK(WEXITSTATUS(inspect("'" + files.folder / "none" + "' '" + shard + "'")) == 2);
 }
 
 TEST_CASE("programs: of a transformer, what is about concepts is 0 everywhere") {

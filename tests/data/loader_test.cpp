@@ -54,6 +54,7 @@ TEST_CASE("loader: steps are exactly full, pieces at most the context, samples n
   Loader loader(options(folder.path()));
   CHECK(loader.documents() == 55);
   CHECK(loader.tokens() == corpus.tokens());
+  CHECK(loader.bytes() == corpus.bytes);
   int64_t sample = 0;
   for (int step = 0; step < 60; ++step) {
     int64_t tokens = 0;
@@ -147,6 +148,15 @@ TEST_CASE("loader: domains keep their shares; seeds differ") {
   Loader code(chosen);
   for (int step = 0; step < 50; ++step) code.next_step();
   CHECK(code.tokens_drawn()[1] == 0);
+  for (const char* rare : {"code", "english"}) {  // however little, more than nothing
+    chosen.weights = {{"code", 1}, {"english", 1}};
+    chosen.weights[rare] = 1e-12;
+    Loader mixed(chosen);
+    for (int step = 0; step < 5; ++step) mixed.next_step();
+    CHECK(mixed.tokens_drawn()[0] > 0);
+    CHECK(mixed.tokens_drawn()[1] > 0);
+  }
+  chosen.weights = {{"code", 1}, {"english", 0}};
   chosen.seed = 6;
   Loader other(chosen);
   Loader same(chosen);

@@ -152,6 +152,102 @@ TEST_CASE("tokenize: shards of the other layout are refused, even to be overwrit
   CHECK(data::shard_domains(folder / "out", "train").size() == 2);
 }
 
+TEST_CASE("tokenize: domains that are not given again are named, not left among those that are replaced") {
+  const TemporaryFolder folder;
+  write_bytes(folder / "a.txt", "x");
+  TokenizeOptions options;
+  options.output = folder / "out";
+  for (const char* name : {"p", "q", "r"}) options.domains.push_back({name, {folder / "a.txt"}});
+  run(options);
+  fs::create_directories(folder / "out/notes");  // holds no shards
+  options.overwrite = true;
+  run(options);
+  options.domains.resize(1);
+  write_bytes(folder / "a.txt", "new");
+  CHECK(message(options) ==
+        "--overwrite: '" + folder / "out/q" + "', '" + folder / "out/r" +
+            "' hold shards of domains that are not given, which train would mix in: remove "
+            "them, or choose another --output");
+  CHECK(texts(folder / "out/p", "train") == std::vector<std::string>{"x"});  // as it was
+  fs::remove_all(folder / "out/q");
+  fs::rename(folder / "out/r/train-00000.h5", folder / "out/r/heldout-00000.h5");
+  CHECK(contains(message(options), "out/r' holds shards of domains"));
+  fs::remove_all(folder / "out/r");
+  run(options);
+  CHECK(texts(folder / "out/p", "train") == std::vector<std::string>{"new"});
+}
+
+namespace {
+
+// Some documents held out, and a run that stops when it has named the training shards of the first domain: a
+// folder takes the place of a held-out shard.
+TokenizeOptions with_heldout(const TemporaryFolder& folder, const std::vector<std::string>& domains) {
+  write_bytes(folder / "a.jsonl", json_lines(100));
+  TokenizeOptions options;
+  options.output = folder / "out";
+  for (const std::string& name : domains) options.domains.push_back({name, {folder / "a.jsonl"}});
+  options.heldout_share = 0.2;
+  return options;
+}
+
+void stop_in_between(const TokenizeOptions& options) {
+  const fs::path first = fs::path(options.output) / options.domains[0].name;
+  const fs::path obstacle = first / "heldout-00000.h5";
+  const auto run = [&] {
+    tokenize_documents(options, data::ByteTokenizer(), [&](const TokenizeCounts&) {
+      fs::remove(obstacle);
+      fs::create_directories(obstacle);
+    });
+  };
+  CHECK(contains(message_of<Error>(run), "cannot write '" + obstacle.string()));
+  fs::remove(obstacle);
+  CHECK(fs::exists(first / "train-00000.h5"));
+}
+
+std::string refusal(const std::string& folder, const std::string& kind) {
+  return message_of<InputError>([&] { data::shard_domains(folder, kind); });
+}
+
+}  // namespace
+
+TEST_CASE("tokenize: shards of a run that was stopped while it named them are refused until it is repeated") {
+  const TemporaryFolder folder;
+  TokenizeOptions options = with_heldout(folder, {""});
+  stop_in_between(options);
+  for (const char* kind : {"train", "heldout"}) {
+    CHECK(contains(refusal(options.output, kind),
+                   "'" + options.output + "' holds the mark 'shards.incomplete': tokenize was stopped"));
+  }
+  stop_in_between(options);  // again, in what it left: no shards to lose, so no --overwrite
+  run(options);
+  CHECK(data::shard_domains(options.output, "train").size() == 1);
+  CHECK(data::shard_domains(options.output, "heldout").size() == 1);
+  CHECK(std::distance(fs::directory_iterator(options.output), {}) == 2);
+
+  CHECK(contains(message(options), "--overwrite"));
+  options.overwrite = true;
+  stop_in_between(options);
+  CHECK(contains(refusal(options.output, "train"), "tokenize again with --overwrite"));
+  options.overwrite = false;
+  CHECK(contains(message(options), "holds shards already"));  // maybe those of the earlier run
+  options.overwrite = true;
+  run(options);
+  CHECK(refusal(options.output, "train") == "no exception");
+}
+
+TEST_CASE("tokenize: all domains are marked until all of them are there") {
+  const TemporaryFolder folder;
+  TokenizeOptions options = with_heldout(folder, {"p", "q"});
+  stop_in_between(options);
+  CHECK(data::is_incomplete(folder / "out/p"));
+  CHECK(data::is_incomplete(folder / "out/q"));
+  CHECK(data::shard_paths(folder / "out/q", "train").empty());
+  fs::remove_all(folder / "out/p");
+  CHECK(contains(refusal(options.output, "train"), "out/q' holds the mark"));
+  run(options);
+  CHECK(data::shard_domains(options.output, "train").size() == 2);
+}
+
 TEST_CASE("tokenize: nothing to train on is said") {
   const TemporaryFolder folder;
   write_bytes(folder / "empty.txt", "");

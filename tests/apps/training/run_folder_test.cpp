@@ -26,6 +26,9 @@ TEST_CASE("run folder: it goes on from the checkpoint that the link names, else 
   for (const char* name : {"step-00000009.h5", "step-00000020.h5", ".step-00000030.h5.tmp-1", "step-40.txt"})
     write_bytes(run + "/checkpoints/" + name, "");
   CHECK(RunFolder(run, Resume::yes).checkpoint() == run + "/checkpoints/step-00000020.h5");
+  write_bytes(run + "/checkpoints/step-99999999.h5", "");
+  write_bytes(run + "/checkpoints/step-100000000.h5", "");
+  CHECK(RunFolder(run, Resume::yes).checkpoint() == run + "/checkpoints/step-100000000.h5");
   fs::create_symlink("step-00000009.h5", run + "/checkpoints/latest.h5");
   CHECK(fs::equivalent(RunFolder(run, Resume::yes).checkpoint(), run + "/checkpoints/step-00000009.h5"));
 }
