@@ -15,6 +15,9 @@ void open_training_shards(const std::string& folder, RunInput& input) {
   options.context = input.config.train.context;
   options.batch_tokens = input.config.train.batch_tokens;
   input.loader = std::make_unique<data::Loader>(options);
+  DLCM_CHECK_INPUT(input.loader->tokens() > input.loader->documents(), "'", folder,
+                   "': every document of the training shards is a single token, so there is nothing to "
+                   "predict; make shards of longer text with tokenize");
   input.config.model.vocab_size = input.loader->vocab_size();
   check(input.config);
 }
