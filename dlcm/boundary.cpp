@@ -4,6 +4,7 @@
 
 #include "autograd/ops.h"
 #include "autograd/tape.h"
+#include "dlcm/not_finite.h"
 #include "nn/sequence_layout.h"
 #include "tensor/ops/boundary_probability.h"
 #include "tensor/ops/matmul.h"
@@ -63,9 +64,11 @@ nn::Variable BoundaryPredictor::probability(const nn::Variable& h, const Tensor&
 
 bool BoundaryPredictor::decide_one(float p, int64_t token) const {
   // Every comparison with NaN is false: without this the text would silently be one concept.
-  DLCM_CHECK(
-      std::isfinite(p), "boundary probability of token ", token,
-      " is not finite; the parameters are damaged or training has diverged: use an earlier checkpoint");
+  if (!std::isfinite(p)) {
+    throw NotFiniteError(concat(
+        "boundary probability of token ", token,
+        " is not finite; the parameters are damaged or training has diverged: use an earlier checkpoint"));
+  }
   // The rule of section 8.1 of the paper is strict.
   return predictor() == Predictor::cosine ? p > static_cast<float>(config_.boundary.tau) : p >= 0.5f;
 }

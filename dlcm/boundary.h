@@ -26,7 +26,7 @@ class BoundaryPredictor : public nn::Module {
   // p [T], 1 at each document's first token; h [T, d]. A gradient reaches W_q and W_k for `decoupled`, and h
   // too for `learned`; none for the others.
   nn::Variable probability(const nn::Variable& h, const Tensor& cu_seqlens) const;
-  // b [T] u8, 1 at each document's first token. Throws Error where a p is not finite.
+  // b [T] u8, 1 at each document's first token. Throws NotFiniteError where a p is not finite.
   Tensor decide(const Tensor& p, const Tensor& cu_seqlens, const BoundaryDraw& draw) const;
 
   // Token by token. What a token leaves behind for the next one, [B, d]: its query W_q h, or h itself for
@@ -37,7 +37,7 @@ class BoundaryPredictor : public nn::Module {
   // p of the token at `position` > 0 of its document, from rows of d elements (null where memory is
   // undefined).
   float probability_of(const float* memory, const float* probe, int64_t position) const;
-  // Whether p begins a concept. Throws Error that names the token where p is not finite.
+  // Whether p begins a concept. Throws NotFiniteError that names the token where p is not finite.
   bool decide_one(float p, int64_t token) const;
 
   // Whether the auxiliary loss trains anything.

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autograd/tape.h"
+#include "dlcm/not_finite.h"
 #include "tensor/ops/elementwise.h"
 
 namespace dlcm {
@@ -58,8 +59,10 @@ PassResult accumulate_gradients(LanguageModel& model, const std::vector<PackedBa
     loss_sum += add_micro_batch(model, batches[i], own, loss_scale);
   }
   result.loss = loss_sum * loss_scale;
-  DLCM_CHECK(std::isfinite(result.loss), "training step: the loss is ", result.loss,
-             "; lower rates or a longer schedule.warmup may help");
+  if (!std::isfinite(result.loss)) {
+    throw NotFiniteError(concat("training step: the loss is ", result.loss,
+                                "; lower rates or a longer schedule.warmup may help"));
+  }
   for (nn::Parameter* parameter : model.boundary_parameters()) {
     if (parameter->grad().defined()) ops::scale_into(parameter->grad(), auxiliary.deferred_factor());
   }

@@ -23,7 +23,8 @@ StepTotals totals_of(const std::vector<PackedBatch>& batches);
 
 // Leaves the gradient of L = CE + lambda L_aux (Eq. 15) in the model's parameters, whose gradients must be
 // clear. `options.auxiliary` and `options.boundary` are ignored; `boundaries`, if not empty, gives each
-// batch's decisions. Throws Error where nothing is to be predicted or the loss is not finite.
+// batch's decisions. Throws Error where nothing is to be predicted, NotFiniteError
+// where the loss is not finite.
 PassResult accumulate_gradients(LanguageModel& model, const std::vector<PackedBatch>& batches,
                                 const ForwardOptions& options, const std::vector<Tensor>& boundaries = {});
 

@@ -1,6 +1,7 @@
 #include "tests/process.h"
 
 #include <csignal>
+#include <fstream>
 
 #include <fcntl.h>
 #include <spawn.h>
@@ -42,6 +43,15 @@ Process::~Process() {
 
 void Process::signal(int number) const {
   if (!done_) kill(pid_, number);
+}
+
+bool Process::handles(int number) const {
+  std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("SigCgt:"))
+      return (std::stoull(line.substr(7), nullptr, 16) >> (number - 1) & 1) != 0;
+  }
+  return false;
 }
 
 bool Process::running() {

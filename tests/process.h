@@ -18,6 +18,8 @@ class Process {
   Process& operator=(const Process&) = delete;
 
   void signal(int number) const;
+  // Whether it has a handler of its own for the signal (Linux tells).
+  bool handles(int number) const;
   bool running();
   // Its exit code, or 1000 + the signal that ended it.
   int wait();

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 
@@ -13,7 +14,15 @@ struct ProgressState {
   double bits_per_byte = 0;
   double tokens_per_concept = 0;  // 0 for a model without concepts
   double tokens_per_second = 0;
+  int64_t steps = 0;        // of the run
+  double seconds_left = 0;  // NaN: not known
 };
+
+// The state in words: step, loss, bits per byte, tokens per concept, tokens per second, time left.
+std::string progress_line(const ProgressState& state);
+// The same behind a bar, shorter than `columns`: the bar shrinks and the names get shorter, then the bar
+// goes, and only what is still too long is cut at its end. 80 columns hold every figure.
+std::string progress_bar(const ProgressState& state, size_t columns);
 
 class Progress {
  public:
@@ -23,13 +32,13 @@ class Progress {
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  void update(const ProgressState& state);
+  // Fills in `steps` and `seconds_left`.
+  void update(ProgressState state);
   // A line of its own, above the bar.
   void message(const std::string& text);
 
  private:
   void clear_bar();
-  std::string line(const ProgressState& state) const;
 
   using Clock = std::chrono::steady_clock;
   int64_t first_step_, steps_;

@@ -2,6 +2,7 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
+#include <filesystem>
 #include <numbers>
 
 #include "apps/common/loaded_model.h"
@@ -11,7 +12,9 @@
 #include "apps/training/progress.h"
 #include "apps/training/signals.h"
 #include "apps/training/trainer.h"
+#include "dlcm/not_finite.h"
 #include "tensor/allocator.h"
+#include "tensor/ops/elementwise.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/parallel.h"
 
@@ -21,16 +24,20 @@ namespace {
 // Everything of a run that is neither model nor optimizer.
 class Run {
  public:
-  explicit Run(const TrainArguments& arguments);
+  explicit Run(const TrainArguments& arguments) : arguments_(arguments) {}
+  // Whether to go on: not where a signal asked to stop. Of what is wrong with configuration or data nothing
+  // is written.
+  bool open();
   void go();
 
  private:
-  void open_run();
+  bool open_run();
   void restore();
   void announce() const;
   void train_step(Progress& progress);
   void evaluate_heldout(Progress& progress);
   void save();
+  [[noreturn]] void end_diverged(const std::string& cause) const;
   MetricsLog::Fields fields_of(const StepMetrics& metrics, double seconds) const;
   double bits_per_byte(double loss) const;
 
@@ -41,26 +48,29 @@ class Run {
   std::unique_ptr<MetricsLog> metrics_;
   int64_t step_ = 0;  // steps done
   int64_t tokens_seen_ = 0;
-  int64_t saved_step_ = -1;
-  bool changed_ = false;  // whether a resumed run goes on with other settings
+  int64_t saved_step_ = 0;  // of the newest checkpoint; initial weights need none, the seed makes them again
+  bool changed_ = false;    // whether a resumed run goes on with other settings
 };
 
-// Before anything is written: what is wrong with configuration or data leaves no folder behind.
-Run::Run(const TrainArguments& arguments) : arguments_(arguments), input_(open_run_input(arguments)) {
-  require_training_memory(input_.config.model);
-  open_run();
+bool Run::open() {
+  input_ = open_run_input(arguments_);
+  require_training_memory(input_.config);
+  if (stop_requested() || !open_run()) return false;
   announce();
+  return !stop_requested();
 }
 
-void Run::open_run() {
+bool Run::open_run() {
   folder_ = std::make_unique<RunFolder>(arguments_.output_folder, arguments_.resume);
   trainer_ = std::make_unique<Trainer>(input_.config);
+  if (stop_requested()) return false;
   if (!folder_->checkpoint().empty()) {
     restore();
   } else if (arguments_.resume == Resume::yes) {
     input_.notes.push_back("note: " + folder_->path() +
                            " has no checkpoint, so this run begins at the first step");
   }
+  return true;
 }
 
 void Run::restore() {
@@ -81,13 +91,21 @@ void Run::restore() {
   input_.notes.push_back("note: resuming from " + reader.path() + ", step " + std::to_string(step_));
 }
 
+// Version and commit: the first two lines of what --version prints.
+std::string build_text() {
+  std::string text = version_text();
+  const size_t first = text.find('\n');
+  text.resize(text.find('\n', first + 1));
+  return text.replace(first, 1, ", ");
+}
+
 void Run::announce() const {
   int64_t parameters = 0;
   for (const nn::Parameter* parameter : trainer_->model().parameters())
     parameters += parameter->shape().numel();
   std::fprintf(stderr, "device cpu, f32, %d threads, %s, seed %lld\n", thread_count(),
                ops::matmul_library().c_str(), static_cast<long long>(input_.config.train.seed));
-  std::fprintf(stderr, "%s\n", version_text().substr(0, version_text().find('\n')).c_str());
+  std::fprintf(stderr, "%s\n", build_text().c_str());
   std::fprintf(stderr,
                "%s of %.2f M parameters; %lld training tokens in %lld documents; %lld steps of %lld tokens\n",
                input_.config.model.kind == ModelKind::dlcm ? "DLCM" : "transformer",
@@ -135,9 +153,10 @@ void Run::train_step(Progress& progress) {
   try {
     metrics = trainer_->step(
         step_, data::micro_batches(input_.loader->next_step(), input_.config.train.micro_tokens));
+  } catch (const NotFiniteError& error) {
+    end_diverged(error.what());
   } catch (...) {
-    // A loss that is not finite, or no memory: the weights are still those of before the step, and worth
-    // keeping.
+    // No memory, a shard that changed: the weights are still those of before the step, and worth keeping.
     input_.loader->seek(cursor);
     save();
     throw;
@@ -156,6 +175,9 @@ void Run::evaluate_heldout(Progress& progress) {
   EvaluationResult result;
   try {
     result = evaluate(trainer_->model(), *input_.heldout);
+    if (!std::isfinite(result.loss)) throw NotFiniteError(concat("the held-out loss is ", result.loss));
+  } catch (const NotFiniteError& error) {
+    end_diverged(error.what());
   } catch (...) {
     save();
     throw;
@@ -177,9 +199,26 @@ void Run::evaluate_heldout(Progress& progress) {
   progress.message(text);
 }
 
+// The weights are ruined, or were by the step before: the last that was saved is what can be gone on from.
+void Run::end_diverged(const std::string& cause) const {
+  std::string newest = data::checkpoint_path(folder_->path(), saved_step_);
+  if (!std::filesystem::exists(newest)) newest = folder_->checkpoint();
+  const std::string remedy =
+      newest.empty() ? "there is no checkpoint yet, so --resume begins again"
+                     : "--resume goes on from " + newest +
+                           ", and from the one before it where that is ruined too and you remove it";
+  throw Error(concat("after step ", step_, ": ", cause, "; the weights are not saved; ", remedy,
+                     ": give it lower rates (such as --set optimizer.rate_token=",
+                     input_.config.optimizer.rate_token / 2, ", also rate_concept and rate_other)"));
+}
+
 void Run::save() {
   if (saved_step_ == step_) return;
   data::Checkpoint checkpoint = trainer_->snapshot();
+  for (const data::NamedTensors* tensors : {&checkpoint.model, &checkpoint.moment_m, &checkpoint.moment_v}) {
+    for (const auto& [name, values] : *tensors)
+      if (!ops::all_finite(values)) end_diverged(name + " has values that are not finite");
+  }
   checkpoint.header.config = to_toml(input_.config);
   checkpoint.header.step = step_;
   checkpoint.header.tokens_seen = tokens_seen_;
@@ -190,7 +229,7 @@ void Run::save() {
                              {"mup_s_concept", std::to_string(input_.config.model.concept_multiplier())}};
   metrics_->sync();
   data::write_checkpoint(data::checkpoint_path(folder_->path(), step_), checkpoint);
-  data::link_latest_checkpoint(folder_->path(), step_);
+  folder_->link_latest(step_);
   saved_step_ = step_;
 }
 
@@ -203,7 +242,6 @@ void Run::go() {
   }
   folder_->begin(input_.config, changed_ ? step_ : -1);
   metrics_ = std::make_unique<MetricsLog>(folder_->path() + "/metrics.jsonl", step_);
-  install_stop_signals();
   Progress progress(step_, steps);
   while (step_ < steps && !stop_requested()) {
     train_step(progress);
@@ -211,14 +249,22 @@ void Run::go() {
     if (step_ % input_.config.train.checkpoint_every == 0) save();
   }
   save();
-  if (step_ < steps)
-    progress.message("stopped at step " + std::to_string(step_) + "; saved, go on with --resume");
+  if (step_ < steps) {
+    const std::string saved = step_ > 0 ? "; saved, go on with --resume" : "; begin again with --resume";
+    progress.message("stopped at step " + std::to_string(step_) + saved);
+  }
 }
 
 }  // namespace
 
 void run_training(const TrainArguments& arguments) {
-  Run(arguments).go();
+  install_stop_signals();
+  Run run(arguments);
+  if (run.open()) {
+    run.go();
+  } else {
+    std::fputs("stopped before a step was made; nothing was written\n", stderr);
+  }
 }
 
 }  // namespace dlcm::apps

@@ -34,8 +34,13 @@ std::string latest_step_file(const fs::path& folder) {
   return latest;
 }
 
+fs::path latest_link(const fs::path& folder) {
+  return folder / "checkpoints" / "latest.h5";
+}
+
 bool holds_run(const fs::path& folder) {
   return fs::exists(folder / "config.toml") || fs::exists(folder / "metrics.jsonl") ||
+         fs::is_symlink(latest_link(folder)) || fs::exists(latest_link(folder)) ||
          !latest_step_file(folder).empty();
 }
 
@@ -88,8 +93,10 @@ RunFolder::RunFolder(const std::string& path, Resume resume) : path_(path) {
                      " holds a run already; go on with it by --resume or give another --output");
     return;
   }
-  const bool linked = fs::exists(fs::path(path) / "checkpoints" / "latest.h5");
+  const bool linked = fs::exists(latest_link(path));
   checkpoint_ = linked ? data::newest_checkpoint(path) : latest_step_file(path);
+  if (linked && !fs::is_symlink(latest_link(path)))
+    copied_step_ = data::CheckpointReader(checkpoint_).header().step;
 }
 
 RunFolder::~RunFolder() {
@@ -106,6 +113,22 @@ void RunFolder::begin(const Config& config, int64_t changed_at) const {
     DLCM_CHECK(!error, path_, ": config.toml cannot be renamed: ", error.message());
   }
   write_text((folder / "config.toml").string(), to_toml(config));
+}
+
+// Killed in between, the folder has no link, and the run goes on from its latest step.
+void RunFolder::link_latest(int64_t step) {
+  if (copied_step_ >= 0) {
+    const std::string named = data::checkpoint_path(path_, copied_step_);
+    std::error_code error;
+    if (fs::exists(named)) {
+      fs::remove(latest_link(path_), error);
+    } else {
+      fs::rename(latest_link(path_), named, error);
+    }
+    DLCM_CHECK(!error, latest_link(path_).string(), ": cannot be replaced by a link: ", error.message());
+    copied_step_ = -1;
+  }
+  data::link_latest_checkpoint(path_, step);
 }
 
 std::vector<std::string> check_same_run(const Config& stored, const Config& wanted) {

@@ -15,7 +15,7 @@ class RunFolder {
  public:
   // Makes the folder where it is missing. Throws InputError where it already holds a run and `resume` is no
   // (the output of an existing run is never overwritten unasked), where another process holds it, or where it
-  // is no folder.
+  // is no folder; and where latest.h5 is no link (a copied run's is a file) and no whole checkpoint either.
   RunFolder(const std::string& path, Resume resume);
   ~RunFolder();
   RunFolder(const RunFolder&) = delete;
@@ -30,10 +30,15 @@ class RunFolder {
   // Where `changed_at` is not negative the old file is kept as config-until-step-N.toml.
   void begin(const Config& config, int64_t changed_at = -1) const;
 
+  // Makes latest.h5 name that step's checkpoint, which is written already. Where latest.h5 is itself a file
+  // it first gets the name of its own step, or goes where that file is there.
+  void link_latest(int64_t step);
+
  private:
   std::string path_;
   std::string checkpoint_;
-  int descriptor_ = -1;  // of the folder; its lock goes with the process
+  int64_t copied_step_ = -1;  // of a latest.h5 that is a file, not a link
+  int descriptor_ = -1;       // of the folder; its lock goes with the process
 };
 
 // Throws InputError naming the first key in which a resumed run would not be the same run: anything of

@@ -22,6 +22,9 @@ void open_training_shards(const std::string& folder, RunInput& input) {
       folder, "': the shards say tokenizer '", input.loader->tokenizer(), "' and vocab_size ", vocab_size,
       ", but bytes have 257 ids: write them anew with the tokenizer's own name, or "
       "with vocab_size 257");
+  DLCM_CHECK_INPUT(input.loader->tokens() > input.loader->documents(), "'", folder,
+                   "': every document of the training shards is a single token, so there is nothing to "
+                   "predict; make shards of longer text with tokenize");
   input.config.model.vocab_size = vocab_size;
   check(input.config);
 }

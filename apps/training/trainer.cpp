@@ -2,33 +2,12 @@
 
 #include <cmath>
 
-#include <sys/sysinfo.h>
-
+#include "dlcm/not_finite.h"
 #include "optim/schedule.h"
 
 namespace dlcm::apps {
-namespace {
-
-constexpr double kBytesPerParameter = 16;  // a float each of weight, gradient and two moments
-
-double machine_bytes() {
-  struct sysinfo machine {};
-  if (sysinfo(&machine) != 0) return INFINITY;
-  return (static_cast<double>(machine.totalram) + static_cast<double>(machine.totalswap)) * machine.mem_unit;
-}
-
-}  // namespace
-
-void require_training_memory(const ModelConfig& config) {
-  const double needed = kBytesPerParameter * matrix_parameters(config);
-  const double available = machine_bytes();
-  DLCM_CHECK(needed <= available, "weights, gradients and moments need ", needed * 1e-9,
-             " GB, this machine has ", available * 1e-9,
-             " GB of memory; make the model smaller (train --dry-run shows its parts)");
-}
-
 Trainer::Trainer(const Config& config) : config_(config), model_(make_model(config.model)) {
-  require_training_memory(config.model);
+  require_training_memory(config);
   model_->initialize(static_cast<uint64_t>(config.train.seed));
   const optim::WidthMultipliers multipliers = {config.model.token_multiplier(),
                                                config.model.concept_multiplier()};
@@ -48,8 +27,10 @@ StepMetrics Trainer::step(int64_t step, const std::vector<PackedBatch>& batches,
   options.recompute = config_.train.recompute;
   metrics.pass = accumulate_gradients(*model_, batches, options, boundaries);
   metrics.gradient_norm = optim::global_gradient_norm(model_->parameters());
-  DLCM_CHECK(std::isfinite(metrics.gradient_norm), "step ", step + 1, ": the gradient's norm is ",
-             metrics.gradient_norm, "; lower rates or a longer schedule.warmup may help");
+  if (!std::isfinite(metrics.gradient_norm)) {
+    throw NotFiniteError(concat("training step: the gradient's norm is ", metrics.gradient_norm,
+                                "; lower rates or a longer schedule.warmup may help"));
+  }
   optimizer_->step(step + 1, metrics.factor,
                    optim::clip_scale(metrics.gradient_norm, config_.optimizer.clip));
   model_->clear_gradients();

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "apps/common/config.h"
+#include "apps/training/memory.h"
 #include "apps/training/run_input.h"
 #include "data/checkpoint.h"
 #include "data/loader.h"
@@ -12,10 +13,6 @@
 #include "optim/adamw.h"
 
 namespace dlcm::apps {
-
-// Throws Error where weights, gradients and moments of the model do not fit the machine's memory, swap space
-// included: before anything is made, not after minutes of swapping.
-void require_training_memory(const ModelConfig& config);
 
 // What one optimizer step did; one line of metrics.jsonl.
 struct StepMetrics {
@@ -33,7 +30,8 @@ class Trainer {
   explicit Trainer(const Config& config);
 
   // The optimizer step number `step`, counted from 0, on the step's micro-batches. `boundaries`, if not
-  // empty, gives each batch's decisions.
+  // empty, gives each batch's decisions. Throws NotFiniteError where loss, boundary probability or gradient
+  // norm is not finite, before any weight is changed.
   StepMetrics step(int64_t step, const std::vector<PackedBatch>& batches,
                    const std::vector<Tensor>& boundaries = {});
 
@@ -53,7 +51,8 @@ class Trainer {
 };
 
 // The program: trains until the schedule ends or a signal asks to stop; saves then and every checkpoint_every
-// steps.
+// steps. What is not finite is never saved: Error names the cause and the checkpoint to go on from. A signal
+// before the first step ends it with nothing written but the folder itself.
 void run_training(const TrainArguments& arguments);
 
 }  // namespace dlcm::apps

@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 
 #include "data/checkpoint.h"
+#include "data/shard.h"
+#include "data/tokenizer.h"
 #include "tests/apps/training_place.h"
 
 namespace dlcm::test {
@@ -58,6 +60,19 @@ TEST_CASE("bad shards are refused by name") {
   refused(2, "shards");
   fs::create_directories(place.folder / "shards");
   refused(2, "shards");
+}
+
+TEST_CASE("shards in which nothing is to be predicted are refused before anything is written") {
+  const TrainingPlace place;
+  fs::remove(place.folder / "shards/train-00001.h5");
+  const data::ByteTokenizer tokenizer;
+  data::ShardWriter writer(place.folder / "shards/train-00000.h5",
+                           {tokenizer.vocab_size(), tokenizer.identity(), "a token"});
+  writer.add(std::vector<int32_t>{tokenizer.begin_id()}, 0);
+  writer.finish();
+  writer.publish();
+  check_refused(place, place.train("run"), 2, "there is nothing to predict");
+  CHECK_FALSE(fs::exists(place.folder / "run"));
 }
 
 TEST_CASE("bad checkpoints are refused by name and nothing else is touched") {

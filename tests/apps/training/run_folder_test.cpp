@@ -43,6 +43,29 @@ TEST_CASE("run folder: checkpoints alone are a run, which is not begun again una
                  run.path() + " holds a run already; go on with it by --resume"));
 }
 
+TEST_CASE("a copied run whose link became a file goes on, and has a link again") {
+  const TrainingPlace place;
+  CHECK(place.train("run", {"--set", "schedule.steps=2"}) == 0);
+  const std::string checkpoints = place.folder / "run/checkpoints/";
+  const std::string bytes = read_bytes(checkpoints + "step-00000002.h5");
+  fs::remove(checkpoints + "latest.h5");
+  write_bytes(checkpoints + "latest.h5", bytes.substr(0, bytes.size() / 2));
+  const auto before = contents_of(place.folder / "run");
+  check_refused(place, place.train("run", {"--resume", "--set", "schedule.steps=4"}), 2, "latest.h5");
+  CHECK(contents_of(place.folder / "run") == before);
+  write_bytes(checkpoints + "latest.h5", bytes);
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=4"}) == 0);
+  CHECK(fs::read_symlink(checkpoints + "latest.h5") == "step-00000004.h5");
+  // It alone was copied: it is a run, and is kept under the name of its step.
+  fs::remove_all(place.folder / "run");
+  fs::create_directories(checkpoints);
+  write_bytes(checkpoints + "latest.h5", bytes);
+  check_refused(place, place.train("run"), 2, "holds a run already");
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=3"}) == 0);
+  CHECK(fs::read_symlink(checkpoints + "latest.h5") == "step-00000003.h5");
+  CHECK(read_bytes(checkpoints + "step-00000002.h5") == bytes);
+}
+
 TEST_CASE("run folder: held until it is let go") {
   const TemporaryFolder run;
   const auto message = [&] { return message_of<InputError>([&] { RunFolder(run.path(), Resume::yes); }); };
@@ -79,7 +102,8 @@ TEST_CASE("train says device, dtype, threads, seed and build first") {
   REQUIRE(lines.size() > 3);
   for (const char* part : {"device cpu", "f32", " threads", "seed 5"})
     CHECK_MESSAGE(contains(lines[0], part), lines[0]);
-  CHECK_MESSAGE(contains(lines[1], "dlcm"), lines[1]);
+  CHECK_MESSAGE(lines[1].starts_with("dlcm "), lines[1]);
+  CHECK_MESSAGE(contains(lines[1], ", commit: "), lines[1]);
   CHECK(place.metrics_lines("run") == 4);  // a line a step, one of the evaluation
   CHECK(fs::exists(place.folder / "run/checkpoints/step-00000003.h5"));
   // Without held-out shards, the note on it comes later.
