@@ -67,8 +67,7 @@ TEST_CASE("train --dry-run: every parameter is counted, in parts that add up") {
     test::write_bytes(place.config, apps::to_toml(config));
     int64_t parameters = 0;
     const auto model = make_model(config.model);
-    for (const nn::Parameter* parameter : model->parameters())
-      parameters += parameter->shape().numel();
+    for (const nn::Parameter* parameter : model->parameters()) parameters += parameter->shape().numel();
     const test::ProgramRun run = place.dry("");
     INFO(run.output);
     CHECK(value_of(run.output, "total") == std::to_string(parameters));
