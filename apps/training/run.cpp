@@ -148,6 +148,7 @@ MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) co
 
 void Run::train_step(Progress& progress) {
   const auto start = std::chrono::steady_clock::now();
+  allocator(Device::cpu()).reset_peak();  // the step's own, whatever ran before it
   const std::vector<int64_t> cursor = input_.loader->cursor();
   StepMetrics metrics;
   try {

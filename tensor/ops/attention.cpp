@@ -7,6 +7,7 @@
 #include "tensor/ops/attention_rows.h"
 #include "tensor/parallel.h"
 #include "tensor/profile.h"
+#include "tensor/scratch.h"
 #include "tensor/vector_math.h"
 
 namespace dlcm::cpu {
@@ -119,14 +120,14 @@ void forward(const AttentionSizes& sizes, const Tensor& q, const Tensor& k, cons
   const std::vector<RowTile> tiles = row_tiles(sizes, layout);
   const auto count = static_cast<int64_t>(tiles.size());
   parallel_for(count * sizes.kv_heads, tile_grain(sizes, tiles), [&](int64_t begin, int64_t end) {
-    const Tensor scratch = Tensor::empty({(2 * sizes.head_dim + kTileKeys) * kTileRows}, q.dtype());
+    T* scratch = thread_scratch<T>((2 * sizes.head_dim + kTileKeys) * kTileRows);
     for (int64_t task = begin; task < end; ++task) {
       const Head<T> head = {sizes, layout, task % sizes.kv_heads, k, v};
       const RowTile& tile = tiles[static_cast<size_t>(folded(task / sizes.kv_heads, count))];
       if (tile.end - tile.begin <= kFewLanes) {
-        forward_tile<T, kFewLanes>(head, tile, q, scratch.data<T>(), result);
+        forward_tile<T, kFewLanes>(head, tile, q, scratch, result);
       } else {
-        forward_tile<T, kTileRows>(head, tile, q, scratch.data<T>(), result);
+        forward_tile<T, kTileRows>(head, tile, q, scratch, result);
       }
     }
   });
@@ -143,10 +144,9 @@ struct BackwardTensors {
 // Per-thread tiles of the backward pass.
 template <class T>
 struct BackwardScratch {
-  explicit BackwardScratch(int64_t d, DType dtype)
-      : storage(Tensor::empty(
-            {(3 * d + 2 * padded(d) + 2 * kTileKeys) * kTileRows + 2 * kTileKeys * padded(d)}, dtype)) {
-    T* next = storage.data<T>();
+  explicit BackwardScratch(int64_t d) {
+    T* next =
+        thread_scratch<T>((3 * d + 2 * padded(d) + 2 * kTileKeys) * kTileRows + 2 * kTileKeys * padded(d));
     const auto take = [&next](int64_t size) {
       T* taken = next;
       next += size;
@@ -163,7 +163,6 @@ struct BackwardScratch {
     dv = take(kTileKeys * padded(d));
   }
 
-  Tensor storage;
   T *query_columns, *d_o_columns, *dq_columns;  // [head_dim][lane]
   T *query_rows, *d_o_rows;                     // [row][padded head_dim]
   T *scores, *slopes;                           // [key][lane]: probabilities, then gradients of the scores
@@ -233,7 +232,7 @@ void backward_tile(const Head<T>& head, const RowTile& tile, int64_t key_begin, 
 template <class T>
 void run_backward_task(const Head<T>& head, const std::vector<RowTile>& tiles, const BackwardTask& task,
                        const BackwardTensors& tensors) {
-  const BackwardScratch<T> scratch(head.sizes.head_dim, tensors.q.dtype());
+  const BackwardScratch<T> scratch(head.sizes.head_dim);
   for (int64_t index = task.tile_begin; index < task.tile_end; ++index) {
     const RowTile& tile = tiles[static_cast<size_t>(index)];
     const int64_t begin = std::max(tile.key_begin, task.key_begin);

@@ -7,6 +7,7 @@
 #include "tensor/ops/attention_plan.h"
 #include "tensor/parallel.h"
 #include "tensor/profile.h"
+#include "tensor/scratch.h"
 #include "tensor/vector_math.h"
 
 // The reference: one query after another, each key in turn, probabilities kept.
@@ -97,14 +98,13 @@ void backward_head(const AttentionSizes& sizes, int64_t kv_head, const Tensor& d
                    const Tensor& k, const Tensor& v, const Tensor& probability,
                    const ops::AttentionGradients& result) {
   const int64_t d = sizes.head_dim;
-  const Tensor ds = Tensor::empty({sizes.keys}, q.dtype());
-  const T* slopes = ds.data<T>();
+  T* slopes = thread_scratch<T>(sizes.keys);
   for (int64_t head = kv_head * sizes.group(); head < (kv_head + 1) * sizes.group(); ++head) {
     for (int64_t t = 0; t < sizes.tokens; ++t) {
       const T* p = probability.data<T>() + (head * sizes.tokens + t) * sizes.keys;
       const T* query = row_of<T>(q, t, head);
       const T* d_out = row_of<T>(d_o, t, head);
-      backward_query(sizes, head, t, d_o, k, v, p, ds.data<T>(), row_of<T>(result.dq, t, head));
+      backward_query(sizes, head, t, d_o, k, v, p, slopes, row_of<T>(result.dq, t, head));
       for (int64_t key = 0; key < sizes.keys; ++key) {
         if (p[key] == 0) continue;
         const T weight = p[key];
