@@ -4,26 +4,17 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
-#include <new>
 
 namespace dlcm {
+
+namespace detail {
+void* thread_scratch_bytes(size_t bytes);
+}
 
 // `count` values of T without contents, aligned to 64 bytes; the thread's until it asks for scratch again.
 template <class T>
 T* thread_scratch(int64_t count) {
-  constexpr std::align_val_t kAlignment{64};
-  struct Free {
-    void operator()(std::byte* bytes) const { ::operator delete (bytes, std::align_val_t{64}); }
-  };
-  thread_local std::unique_ptr<std::byte, Free> memory;
-  thread_local size_t capacity = 0;
-  const size_t bytes = static_cast<size_t>(count) * sizeof(T);
-  if (capacity < bytes) {
-    memory.reset(static_cast<std::byte*>(::operator new(bytes, kAlignment)));
-    capacity = bytes;
-  }
-  return reinterpret_cast<T*>(memory.get());
+  return static_cast<T*>(detail::thread_scratch_bytes(static_cast<size_t>(count) * sizeof(T)));
 }
 
 }  // namespace dlcm
