@@ -1,5 +1,6 @@
 #include "apps/common/program.h"
 
+#include <csignal>
 #include <cstdio>
 #include <exception>
 #include <iostream>
@@ -19,6 +20,7 @@ void print_error(const char* name, std::string message) {
 
 int run_program(const char* name, const std::function<int()>& body) {
   if (!cpu_is_supported(name)) return 1;
+  std::signal(SIGXFSZ, SIG_IGN);  // `ulimit -f`: the write fails and is told of like one to a full disk
   try {
     const int code = body();
     std::cout.flush();

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -202,6 +203,21 @@ TEST_CASE("a full disk ends the run; its last checkpoint stays whole") {
   CHECK(saved.header.step < 30);
   CHECK_FALSE(holds_temporary(disk + "/run"));
   check_refused(place, code, 1, "checkpoints");
+}
+
+// As `ulimit -f`: it comes after the disk space was found to be there, in the middle of HDF5's writing.
+TEST_CASE("a limit on the size of files ends the run; its last checkpoint stays whole") {
+  const TrainingPlace place;
+  CHECK(place.train("run", {"--set", "schedule.steps=3"}) == 0);
+  const std::map<std::string, std::string> before = contents_of(place.folder / "run/checkpoints");
+  rlimit limit{};
+  REQUIRE(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+  const rlimit small{before.begin()->second.size() / 2, limit.rlim_max};
+  REQUIRE(setrlimit(RLIMIT_FSIZE, &small) == 0);
+  Process process = place.start("run", {"--resume", "--set", "schedule.steps=6"});
+  setrlimit(RLIMIT_FSIZE, &limit);
+  check_refused(place, process.wait(), 1, "File too large");
+  CHECK(contents_of(place.folder / "run/checkpoints") == before);
 }
 
 }  // namespace
