@@ -10,7 +10,6 @@
 
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -108,8 +107,6 @@ class Hdf5Reader {
 
   const std::string& path() const;
   bool sealed() const;
-  // CRC-32 of the whole file after the seal; nothing where the file is not sealed.
-  std::optional<uint32_t> sealed_crc() const;
 
   std::vector<std::string> attribute_names() const;  // of the file, sorted
   bool has_attribute(const std::string& name) const;

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <map>
+#include <optional>
 
 #include "data/hdf5_internal.h"
 #include "data/open_files.h"
@@ -52,9 +53,9 @@ struct Hdf5Reader::State final : PooledFile {
   std::string first_damaged_dataset(const Hdf5Reader& reader);
 
   Hdf5Site site;
-  std::string real_path;               // what a link led to when it was verified: `latest.h5` moves on
-  FileStamp stamp;                     // of the file that was verified
-  std::optional<uint32_t> sealed_crc;  // nothing: not sealed
+  std::string real_path;  // what a link led to when it was verified: `latest.h5` moves on
+  FileStamp stamp;        // of the file that was verified
+  bool sealed = false;
   Hdf5Handle open_handle;
   std::map<std::string, Hdf5Handle> opened;  // datasets
 
@@ -110,7 +111,7 @@ Hdf5Reader::Hdf5Reader(const std::string& path) : state_(std::make_unique<State>
   if (error) state_->real_path = path;
   const SealCheck seal = check_seal(state_->real_path, path);
   state_->stamp = seal.stamp;
-  if (seal.sealed) state_->sealed_crc = seal.crc;
+  state_->sealed = seal.sealed;
   if (!seal.damage.empty()) {
     const bool readable = seal.damage.find("checksum") != std::string::npos;
     const std::string place = readable ? state_->first_damaged_dataset(*this) : "";
@@ -131,11 +132,7 @@ const std::string& Hdf5Reader::path() const {
 }
 
 bool Hdf5Reader::sealed() const {
-  return state_->sealed_crc.has_value();
-}
-
-std::optional<uint32_t> Hdf5Reader::sealed_crc() const {
-  return state_->sealed_crc;
+  return state_->sealed;
 }
 
 std::vector<std::string> Hdf5Reader::attribute_names() const {

@@ -80,9 +80,8 @@ Content read_content(int descriptor, const std::string& path) {
   return content;
 }
 
-// What is wrong with a file that begins as sealed files do; empty where nothing is. `sealed_crc`: what the
-// seal says, where it is valid.
-std::string find_damage(int descriptor, const std::string& path, int64_t file_bytes, uint32_t& sealed_crc) {
+// What is wrong with a file that begins as sealed files do; empty where nothing is.
+std::string find_damage(int descriptor, const std::string& path, int64_t file_bytes) {
   SealText found{};
   if (read_at(descriptor, path, found.data(), found.size(), 0) < found.size()) {
     return concat("truncated: ", file_bytes, " bytes, fewer than any shard or checkpoint has");
@@ -95,7 +94,6 @@ std::string find_damage(int descriptor, const std::string& path, int64_t file_by
   if (fields != 2 || seal_text(crc, length) != found) {
     return "damaged: its first 512 bytes are not a valid seal";
   }
-  sealed_crc = crc;
   const int64_t content_bytes = file_bytes - kSealBytes;
   if (content_bytes < length) {
     return concat("truncated: ", file_bytes, " of ", length + kSealBytes, " bytes");
@@ -148,12 +146,10 @@ SealCheck check_seal(const std::string& path, const std::string& name) {
   std::array<unsigned char, 8> start{};
   read_at(opened, name, start.data(), start.size(), 0);
   const FileStamp stamp = stamp_of(status);
-  if (start == kHdf5Signature) return {false, 0, {}, stamp};
+  if (start == kHdf5Signature) return {false, {}, stamp};
   DLCM_CHECK_INPUT(std::memcmp(start.data(), kSealStart, start.size()) == 0, "'", name,
                    "' is not an HDF5 file (", status.st_size, " bytes): expected a shard or checkpoint");
-  SealCheck check{true, 0, {}, stamp};
-  check.damage = find_damage(opened, name, status.st_size, check.crc);
-  return check;
+  return {true, find_damage(opened, name, status.st_size), stamp};
 }
 
 }  // namespace dlcm::data

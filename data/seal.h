@@ -31,7 +31,6 @@ std::optional<FileStamp> file_stamp(const std::string& path);  // nothing where 
 
 struct SealCheck {
   bool sealed = false;  // false: a plain HDF5 file of somebody else, nothing was checked
-  uint32_t crc = 0;     // of the content, as the seal has it; 0 where there is no valid seal
   std::string damage;   // empty where the file is whole
   FileStamp stamp;      // from before it was read
 };

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -75,8 +74,6 @@ class ShardReader {
   // their text came from. Of a sealed file that has the attribute at no cost; of others it reads all tokens
   // through and throws as verify() does.
   std::string content() const;
-  // CRC-32 of the whole file after its seal; nothing where it is not sealed.
-  std::optional<uint32_t> sealed_crc() const { return file_.sealed_crc(); }
 
  private:
   void read_tokens(int64_t first, int64_t count, int32_t* out) const;
