@@ -14,7 +14,7 @@ if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY)
   target_link_libraries(dlcm_matrix_library INTERFACE ${DNNL_LIBRARY})
   # oneDNN brings OpenMP's threads; tensor/ops/matmul_onednn.cpp tells them to stay away.
   find_package(OpenMP REQUIRED COMPONENTS CXX)
-  set_property(SOURCE tensor/ops/matmul_onednn.cpp PROPERTY COMPILE_OPTIONS ${OpenMP_CXX_FLAGS})
+  dlcm_source_options(tensor/ops/matmul_onednn.cpp ${OpenMP_CXX_FLAGS})
   target_link_libraries(dlcm_matrix_library INTERFACE ${OpenMP_CXX_LIBRARIES})
   target_compile_definitions(dlcm_matrix_library INTERFACE DLCM_ONEDNN)
 endif()

@@ -249,7 +249,7 @@ toml::table parse_file_text(std::string_view text, const std::string& name) {
   }
 }
 
-std::string quoted(std::string_view word) {
+std::string toml_string(std::string_view word) {
   std::string text = "\"";
   for (const char c : word) {
     if (c == '"' || c == '\\') text += '\\';
@@ -271,7 +271,7 @@ toml::table parse_override(const std::string& text, const std::string& name) {
   } catch (const toml::parse_error&) {
   }
   try {
-    return toml::parse(key + " = " + quoted(value), name);
+    return toml::parse(key + " = " + toml_string(value), name);
   } catch (const toml::parse_error& error) {
     throw InputError(concat(name, ": ", shown(std::string(error.description()))));
   }
