@@ -52,9 +52,7 @@ void add_sampling_options(CommandLineParser& parser, GenerationOptions& options)
   parser.add_whole_number("--seed", sampler.seed, {}, "Of the random numbers");
 }
 
-// Nothing where the program is to end with `code`.
-std::optional<CommandLine> read_command_line(int argc, char** argv, int& code) {
-  CommandLine line;
+std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   std::string prompt_file;
   bool ignore_end = false;
   bool show_concepts = false;
@@ -71,10 +69,7 @@ std::optional<CommandLine> read_command_line(int argc, char** argv, int& code) {
   parser.add_flag("--show-concepts", show_concepts,
                   "Mark concepts: colours on a terminal, | between them elsewhere");
   parser.add_flag("--json", json, "Print one JSON object a prompt, in order");
-  if (const auto end = parser.read(argc, argv)) {
-    code = *end;
-    return std::nullopt;
-  }
+  if (const auto end = parser.read(argc, argv)) return end;
   require_one_standard_input({{"--checkpoint", line.checkpoint}, {"--prompt-file", prompt_file}});
   line.options.end_token = ignore_end ? EndToken::is_ignored : EndToken::stops;
   line.format = json            ? OutputFormat::json
@@ -84,7 +79,7 @@ std::optional<CommandLine> read_command_line(int argc, char** argv, int& code) {
   if (!prompt_file.empty()) line.prompts.push_back(read_file_or_input(prompt_file));
   if (line.prompts.empty()) line.prompts.emplace_back();
   for (size_t i = 0; i < line.prompts.size(); ++i) require_utf8(line.prompts[i], concat("prompt ", i + 1));
-  return line;
+  return std::nullopt;
 }
 
 void report_speed(const std::vector<Generation>& generations) {
@@ -123,15 +118,14 @@ void run_as_text(const LoadedModel& loaded, const data::Tokenizer& tokenizer, co
 }
 
 int generate_program(int argc, char** argv) {
-  int code = 0;
-  const std::optional<CommandLine> line = read_command_line(argc, argv, code);
-  if (!line) return code;
-  const LoadedModel loaded = load_model(line->checkpoint);
+  CommandLine line;
+  if (const auto end = read_command_line(argc, argv, line)) return *end;
+  const LoadedModel loaded = load_model(line.checkpoint);
   const auto tokenizer = tokenizer_of(loaded);
-  if (line->format == OutputFormat::json) {
-    run_as_json(loaded, *tokenizer, *line);
+  if (line.format == OutputFormat::json) {
+    run_as_json(loaded, *tokenizer, line);
   } else {
-    run_as_text(loaded, *tokenizer, *line);
+    run_as_text(loaded, *tokenizer, line);
   }
   return 0;
 }

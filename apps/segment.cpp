@@ -10,6 +10,7 @@
 #include "apps/common/program.h"
 #include "apps/segmenting/concepts.h"
 #include "apps/segmenting/page.h"
+#include "data/atomic_file.h"
 
 namespace dlcm::apps {
 namespace {
@@ -111,7 +112,8 @@ int segment_program(int argc, char** argv) {
   const std::vector<ConceptSpan> concepts =
       concepts_of(*loaded.model, *tokenizer, text, loaded.config.train.context);
   if (!line.html.empty()) {
-    write_page(line.html, concept_page(concepts, concat("Model: ", loaded.path, ", step ", loaded.step)));
+    data::write_file(line.html,
+                     concept_page(concepts, concat("Model: ", loaded.path, ", step ", loaded.step)));
     std::cerr << "segment: wrote " << line.html << "\n";
   }
   if (line.json) {

@@ -19,9 +19,8 @@ constexpr char kExamples[] =
     "  train --config apps/configs/paper-dlcm-2.3b.toml --dry-run\n"
     "  train --config apps/configs/quickstart.toml --data shards --dry-run\n\n"
     "Writes in the output folder: config.toml (complete), metrics.jsonl (one object a step), checkpoints/.\n"
-    "SIGINT, SIGTERM or SIGHUP saves and ends; a second one ends at once. Exit code: 0, 1 (the work failed), "
-    "2 (bad "
-    "input).";
+    "SIGINT, SIGTERM or SIGHUP saves and ends; a second one ends at once.\n"
+    "Exit code: 0, 1 (the work failed), 2 (bad input).";
 
 struct CommandLine {
   TrainArguments arguments;

@@ -164,6 +164,15 @@ void AtomicFile::reserve(uint64_t bytes) {
   reserved_ = bytes;
 }
 
+void AtomicFile::write(std::string_view bytes) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(descriptor_, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) fail(std::strerror(errno));
+    bytes.remove_prefix(static_cast<size_t>(written));
+  }
+}
+
 void AtomicFile::finish() {
   struct stat status {};
   if (fstat(descriptor_, &status) != 0) fail(std::strerror(errno));
@@ -177,6 +186,14 @@ void AtomicFile::publish() {
   if (rename(temporary_.c_str(), path_.c_str()) != 0) fail(std::strerror(errno));
   let_go();
   sync_folder(folder_of(path_));
+}
+
+void write_file(const std::string& path, std::string_view contents) {
+  AtomicFile file(path);
+  file.reserve(contents.size());
+  file.write(contents);
+  file.finish();
+  file.publish();
 }
 
 void remove_durably(const std::string& path) {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 namespace dlcm::data {
 
@@ -26,6 +27,8 @@ class AtomicFile {
   // written. Does nothing where the file system cannot do it.
   void reserve(uint64_t bytes);
   uint64_t reserved() const { return reserved_; }  // bytes, so far
+  // Appends.
+  void write(std::string_view bytes);
   // Gives back what was reserved and not used and writes to the disk; nothing may be written after it.
   void finish();
   // Renames to the final name, durably, and closes the descriptor. After finish().
@@ -41,6 +44,9 @@ class AtomicFile {
   uint64_t reserved_ = 0;
   bool finished_ = false;
 };
+
+// Makes the file, or replaces it, with these contents.
+void write_file(const std::string& path, std::string_view contents);
 
 // Removes the file, durably, where there is one. Throws Error.
 void remove_durably(const std::string& path);

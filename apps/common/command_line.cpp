@@ -27,7 +27,9 @@ std::string read_all(std::istream& in, const std::string& name) {
 
 std::string read_file_or_input(const std::string& path) {
   if (path == "-") return read_all(std::cin, "standard input");
-  DLCM_CHECK_INPUT(!std::filesystem::is_directory(path), "'", path, "' is a folder, expected a file of text");
+  std::error_code error;
+  DLCM_CHECK_INPUT(!std::filesystem::is_directory(path, error), "'", path,
+                   "' is a folder, expected a file of text");
   std::ifstream in(path, std::ios::binary);
   if (!in) {
     const int reason = errno;

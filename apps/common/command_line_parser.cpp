@@ -128,6 +128,17 @@ struct CommandLineParser::State {
     return add(name, type, description, false, take_last);
   }
 
+  // The name of a file or folder that `check` allows.
+  void add_file(const std::string& name, std::string& place, const std::string& type,
+                const std::string& description, Presence presence,
+                void (*check)(const std::string& name, const std::string& text)) {
+    const auto take = [&place, name, check](const std::string& text) {
+      check(name, text);
+      place = text;
+    };
+    add_one(name, type, description, take)->required(presence == Presence::required);
+  }
+
   void take_values() const {
     for (const Argument& argument : arguments) {
       const std::vector<std::string>& values = argument.option->results();
@@ -202,24 +213,12 @@ void CommandLineParser::add_texts(const std::string& name, std::vector<std::stri
 
 void CommandLineParser::add_input(const std::string& name, std::string& place, const std::string& type,
                                   const std::string& description, Presence presence) {
-  state_
-      ->add_one(name, type, description,
-                [&place, name](const std::string& text) {
-                  require_name(name, text);
-                  place = text;
-                })
-      ->required(presence == Presence::required);
+  state_->add_file(name, place, type, description, presence, require_name);
 }
 
 void CommandLineParser::add_output(const std::string& name, std::string& place, const std::string& type,
                                    const std::string& description, Presence presence) {
-  state_
-      ->add_one(name, type, description,
-                [&place, name](const std::string& text) {
-                  require_output_name(name, text);
-                  place = text;
-                })
-      ->required(presence == Presence::required);
+  state_->add_file(name, place, type, description, presence, require_output_name);
 }
 
 void CommandLineParser::add_flag(const std::string& name, bool& place, const std::string& description) {

@@ -1,16 +1,12 @@
 // Reading: TOML text and overrides into a Config, with messages that say where and what is allowed.
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
-#include <iostream>
-#include <iterator>
 #include <set>
 #include <sstream>
 
 #include <toml++/toml.h>
 
+#include "apps/common/command_line.h"
 #include "apps/common/config.h"
 #include "apps/common/config_keys.h"
 #include "apps/common/suggestion.h"
@@ -277,26 +273,6 @@ toml::table parse_override(const std::string& text, const std::string& name) {
   }
 }
 
-std::string read_text(const std::string& file) {
-  std::ostringstream text;
-  if (file == "-") {
-    text << std::cin.rdbuf();
-    DLCM_CHECK_INPUT(!std::cin.bad(), "standard input: cannot be read");
-    return text.str();
-  }
-  errno = 0;
-  std::ifstream in(file, std::ios::binary);
-  if (!in.good()) {
-    const int reason = errno;
-    const std::string message = concat(file, ": cannot be opened: ", std::strerror(reason));
-    if (reason == ENOENT || reason == ENOTDIR) throw InputError(message);
-    throw Error(message);  // as with every other file: the name is right, reading it failed
-  }
-  in.peek();  // a folder opens, but does not read
-  DLCM_CHECK_INPUT(!in.bad(), file, ": cannot be read: ", std::strerror(errno));
-  return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
-}
-
 }  // namespace
 
 LoadedConfig parse_config(std::string_view text, const std::string& name,
@@ -318,7 +294,7 @@ LoadedConfig parse_config(std::string_view text, const std::string& name,
 }
 
 LoadedConfig load_config(const std::string& file, const std::vector<std::string>& overrides) {
-  return parse_config(read_text(file), file == "-" ? "standard input" : file, overrides);
+  return parse_config(read_file_or_input(file), file == "-" ? "standard input" : file, overrides);
 }
 
 }  // namespace dlcm::apps

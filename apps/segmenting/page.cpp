@@ -1,15 +1,10 @@
 #include "apps/segmenting/page.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <fstream>
 
-#include <unistd.h>
-
-#include "data/atomic_file.h"
 #include "tensor/check.h"
 
 namespace dlcm::apps {
@@ -156,20 +151,6 @@ bool is_page(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   file.read(found.data(), static_cast<std::streamsize>(found.size()));
   return found == beginning;
-}
-
-void write_page(const std::string& path, const std::string& page) {
-  data::AtomicFile file(path);
-  file.reserve(page.size());
-  size_t written = 0;
-  while (written < page.size()) {
-    const ssize_t count = ::write(file.descriptor(), page.data() + written, page.size() - written);
-    if (count < 0 && errno == EINTR) continue;
-    DLCM_CHECK(count > 0, "cannot write '", path, "': ", std::strerror(errno));
-    written += static_cast<size_t>(count);
-  }
-  file.finish();
-  file.publish();
 }
 
 }  // namespace dlcm::apps

@@ -17,7 +17,4 @@ std::string concept_page(const std::vector<ConceptSpan>& concepts, const std::st
 // Whether the existing file begins as a page does.
 bool is_page(const std::string& path);
 
-// Writes the file whole or not at all; throws Error.
-void write_page(const std::string& path, const std::string& page);
-
 }  // namespace dlcm::apps

@@ -1,14 +1,10 @@
 #include "apps/tokenize/shard_set.h"
 
 #include <algorithm>
-#include <cerrno>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
-
-#include <unistd.h>
 
 #include "data/atomic_file.h"
 #include "tensor/check.h"
@@ -37,15 +33,6 @@ std::string mark_path(const std::string& folder) {
 std::string read_mark(const std::string& folder) {
   std::ifstream file(mark_path(folder), std::ios::binary);
   return {std::istreambuf_iterator<char>(file), {}};
-}
-
-void write_mark(const std::string& folder, std::string_view text) {
-  data::AtomicFile file(mark_path(folder));
-  const ssize_t written = write(file.descriptor(), text.data(), text.size());
-  DLCM_CHECK(written == static_cast<ssize_t>(text.size()), "cannot write '", file.path(),
-             "': ", std::strerror(errno));
-  file.finish();
-  file.publish();
 }
 
 }  // namespace
@@ -111,7 +98,7 @@ void ShardSet::publish() {
 }
 
 void ShardSet::mark_incomplete() {
-  write_mark(folder_, first_run_ ? kFirstRun : kReplacing);
+  data::write_file(mark_path(folder_), first_run_ ? kFirstRun : kReplacing);
 }
 
 void ShardSet::mark_complete() {

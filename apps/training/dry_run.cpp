@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "apps/common/program.h"
+#include "apps/training/memory.h"
 #include "dlcm/cost.h"
 
 namespace dlcm::apps {
@@ -81,15 +82,15 @@ std::string training_table(const ModelCost& cost, const Config& config) {
   const TrainConfig& train = config.train;
   const double per_token = training_flops_per_token(cost, train.recompute);
   const double per_step = per_token * static_cast<double>(train.batch_tokens);
-  const double parameter_bytes = 4 * kFloatBytes * static_cast<double>(cost.parameters);
-  const double activation_bytes = cost.activation_bytes_per_token * static_cast<double>(train.micro_tokens);
+  const TrainingMemory memory = training_memory(cost, train);
   std::string text = "\ntraining\n";
   text += row("FLOPs per token", {scaled(per_token, "")});
   text += row("FLOPs per step", {scaled(per_step, "")});
   text += row("FLOPs of the run", {scaled(per_step * static_cast<double>(config.schedule.steps), "")});
-  text += row("bytes needed", {bytes_text(parameter_bytes + activation_bytes)});
-  return text + "(weights, gradients and moments " + bytes_text(parameter_bytes) + ", activations of " +
-         std::to_string(train.micro_tokens) + " tokens about " + bytes_text(activation_bytes) + ")\n";
+  text += row("bytes needed", {bytes_text(memory.parameters + memory.activations)});
+  return text + "(weights, gradients and moments " + bytes_text(memory.parameters) + ", activations of " +
+         std::to_string(largest_micro_batch(train)) + " tokens about " + bytes_text(memory.activations) +
+         ")\n";
 }
 
 std::string number_text(double value) {
@@ -117,7 +118,7 @@ void run_dry(std::ostream& out, const TrainArguments& arguments) {
   const Config& config = input.config;
   const std::unique_ptr<LanguageModel> model = make_model(config.model);
   const ModelCost cost = cost_of(*model, config.train.context, config.train.recompute);
-  out << parts_table(cost, static_cast<double>(config.train.micro_tokens))
+  out << parts_table(cost, static_cast<double>(largest_micro_batch(config.train)))
       << flops_table(cost, config.train.context) << training_table(cost, config);
   if (input.loader) out << data_table(*input.loader, config, arguments.data_folder);
 }

@@ -6,8 +6,6 @@
 
 #include <sys/sysinfo.h>
 
-#include "dlcm/cost.h"
-
 namespace dlcm::apps {
 namespace {
 
@@ -31,12 +29,18 @@ std::string remedy_of(const TrainConfig& train) {
 
 }  // namespace
 
+int64_t largest_micro_batch(const TrainConfig& train) {
+  return std::min(train.micro_tokens, train.batch_tokens);
+}
+
+TrainingMemory training_memory(const ModelCost& cost, const TrainConfig& train) {
+  return {kBytesPerParameter * static_cast<double>(cost.parameters),
+          cost.activation_bytes_per_token * static_cast<double>(largest_micro_batch(train))};
+}
+
 TrainingMemory training_memory(const Config& config) {
   const std::unique_ptr<LanguageModel> model = make_model(config.model);
-  const ModelCost cost = cost_of(*model, config.train.context, config.train.recompute);
-  const int64_t tokens = std::min(config.train.micro_tokens, config.train.batch_tokens);
-  return {kBytesPerParameter * static_cast<double>(cost.parameters),
-          cost.activation_bytes_per_token * static_cast<double>(tokens)};
+  return training_memory(cost_of(*model, config.train.context, config.train.recompute), config.train);
 }
 
 double available_memory(const std::string& cgroup_folder) {

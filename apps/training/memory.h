@@ -1,9 +1,11 @@
 // Whether a run fits the machine's memory, known before anything is made.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "apps/common/config.h"
+#include "dlcm/cost.h"
 
 namespace dlcm::apps {
 
@@ -12,7 +14,11 @@ struct TrainingMemory {
   double activations = 0;  // bytes that the largest micro-batch keeps for its backward pass, about
 };
 
-// Nothing is allocated.
+// Tokens, at most.
+int64_t largest_micro_batch(const TrainConfig& train);
+
+// Of the model whose cost is given, and of the configuration's; nothing is allocated.
+TrainingMemory training_memory(const ModelCost& cost, const TrainConfig& train);
 TrainingMemory training_memory(const Config& config);
 
 // Bytes that this process may have, swap space included: the machine's or, where that is less, what

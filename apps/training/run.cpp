@@ -129,7 +129,7 @@ MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) co
   const MemoryStatistics memory = allocator(Device::cpu()).statistics();
   // A transformer has no concepts; its fields keep their type.
   const auto of_concepts = [&](double value) { return config.model.kind == ModelKind::dlcm ? value : 0.0; };
-  return {{"tokens_seen", static_cast<double>(tokens_seen_)},
+  return {{"tokens_seen", tokens_seen_},
           {"loss", metrics.pass.loss},
           {"aux_loss", of_concepts(metrics.pass.auxiliary_loss)},
           {"boundary_rate", of_concepts(metrics.pass.boundary_rate)},
@@ -141,9 +141,9 @@ MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) co
           {"rate_other", metrics.factor * config.optimizer.rate_other},
           {"rate_boundary", of_concepts(metrics.factor * config.optimizer.rate_boundary / s_token)},
           {"alpha", of_concepts(metrics.alpha)},
-          {"predicted_tokens", static_cast<double>(metrics.pass.totals.predicted_tokens)},
+          {"predicted_tokens", metrics.pass.totals.predicted_tokens},
           {"tokens_per_second", static_cast<double>(config.train.batch_tokens) / seconds},
-          {"peak_bytes", static_cast<double>(memory.peak_bytes)}};
+          {"peak_bytes", static_cast<int64_t>(memory.peak_bytes)}};
 }
 
 void Run::train_step(Progress& progress) {
@@ -183,10 +183,10 @@ void Run::evaluate_heldout(Progress& progress) {
     save();
     throw;
   }
-  const MetricsLog::Fields fields = {{"tokens_seen", static_cast<double>(tokens_seen_)},
+  const MetricsLog::Fields fields = {{"tokens_seen", tokens_seen_},
                                      {"heldout_loss", result.loss},
                                      {"heldout_bits_per_byte", result.bits_per_byte},
-                                     {"heldout_tokens", static_cast<double>(result.tokens)},
+                                     {"heldout_tokens", result.tokens},
                                      {"heldout_tokens_per_concept", result.tokens_per_concept},
                                      {"heldout_boundary_rate", result.boundary_rate}};
   char text[200];

@@ -65,17 +65,6 @@ bool must_stay(const std::string& key) {
          key == "train.context" || key == "train.batch_tokens" || key == "train.seed" || key == "train.dtype";
 }
 
-void write_text(const std::string& path, const std::string& text) {
-  data::AtomicFile file(path);
-  for (size_t written = 0; written < text.size();) {
-    const ssize_t count = ::write(file.descriptor(), text.data() + written, text.size() - written);
-    DLCM_CHECK(count > 0, path, ": cannot be written: ", std::strerror(errno));
-    written += static_cast<size_t>(count);
-  }
-  file.finish();
-  file.publish();
-}
-
 }  // namespace
 
 RunFolder::RunFolder(const std::string& path, Resume resume) : path_(path) {
@@ -112,7 +101,7 @@ void RunFolder::begin(const Config& config, int64_t changed_at) const {
     fs::rename(folder / "config.toml", folder / concat("config-until-step-", changed_at, ".toml"), error);
     DLCM_CHECK(!error, path_, ": config.toml cannot be renamed: ", error.message());
   }
-  write_text((folder / "config.toml").string(), to_toml(config));
+  data::write_file((folder / "config.toml").string(), to_toml(config));
 }
 
 // Killed in between, the folder has no link, and the run goes on from its latest step.

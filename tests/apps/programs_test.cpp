@@ -292,7 +292,7 @@ TEST_CASE("programs: what is wrong with the use of a program is one line") {
       {"tokenize", "--output '" + shard + "' '" + shard + "'", "is a file, expected a folder"},
       {"train", "", "--config is required"},
       {"train", "--config ''", "--config ''"},
-      {"train", "--config '" + folder + "' --dry-run", "Is a directory"},
+      {"train", "--config '" + folder + "' --dry-run", "is a folder"},
       {"train", "--config /dev/null --data - --dry-run", "--data '-': expected a folder"},
       {"train", "--config /dev/null --device ''", "--device '': expected cpu"},
       {"train", "--config /dev/null --dry-run=x", "--dry-run: takes no value"},

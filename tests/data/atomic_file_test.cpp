@@ -21,17 +21,13 @@ size_t files_in(const TemporaryFolder& folder) {
   return static_cast<size_t>(std::distance(fs::directory_iterator(folder.path()), {}));
 }
 
-void put(const AtomicFile& file, const std::string& text) {
-  REQUIRE(write(file.descriptor(), text.data(), text.size()) == static_cast<ssize_t>(text.size()));
-}
-
 TEST_CASE("atomic file: the name holds the old text until it holds the new one") {
   const TemporaryFolder folder;
   const std::string path = folder / "a";
   write_bytes(path, "old");
   {
     AtomicFile file(path);
-    put(file, "new");
+    file.write("new");
     file.finish();
     CHECK(read_bytes(path) == "old");
     file.publish();
@@ -40,10 +36,20 @@ TEST_CASE("atomic file: the name holds the old text until it holds the new one")
   CHECK(read_bytes(path) == "new");
   {
     AtomicFile abandoned(path);
-    put(abandoned, "newer");
+    abandoned.write("newer");
     abandoned.finish();
   }
   CHECK(read_bytes(path) == "new");
+  CHECK(files_in(folder) == 1);
+}
+
+TEST_CASE("atomic file: a text in one call, in place of an older one, or not at all") {
+  const TemporaryFolder folder;
+  for (const std::string text : {"older", "new", ""}) {
+    write_file(folder / "a", text);
+    CHECK(read_bytes(folder / "a") == text);
+  }
+  CHECK(contains(message_of<Error>([&] { write_file(folder / "no/a", "text"); }), "no/a'"));
   CHECK(files_in(folder) == 1);
 }
 
@@ -51,7 +57,7 @@ TEST_CASE("atomic file: space that was reserved and not used is given back") {
   const TemporaryFolder folder;
   AtomicFile file(folder / "a");
   file.reserve(1 << 20);
-  put(file, "text");
+  file.write("text");
   file.finish();
   file.publish();
   CHECK(read_bytes(folder / "a") == "text");
@@ -82,10 +88,10 @@ TEST_CASE("atomic file: temporaries that nobody holds are removed, whatever proc
 TEST_CASE("atomic file: one that is finished and not published yet is not abandoned") {
   const TemporaryFolder folder;
   AtomicFile first(folder / "a");
-  put(first, "first");
+  first.write("first");
   first.finish();
   AtomicFile second(folder / "a");  // the same process, the same name
-  put(second, "second");
+  second.write("second");
   second.finish();
   CHECK(first.temporary() != second.temporary());
   first.publish();

@@ -360,14 +360,14 @@ TEST_CASE("config: the presets load, and stand for themselves") {
 
 TEST_CASE("config: files that cannot be read") {
   CHECK_THROWS_WITH_AS(load_config("no-such-folder/run.toml"),
-                       "no-such-folder/run.toml: cannot be opened: No such file or directory", InputError);
+                       "cannot read 'no-such-folder/run.toml': No such file or directory", InputError);
   CHECK_THROWS_AS(load_config(test::source_folder()), InputError);
   // A right name whose reading fails is not the user's mistake: another exit code. Root may read anything,
   // but not a link to itself.
   const test::TemporaryFolder folder;
   std::filesystem::create_symlink("loop.toml", folder / "loop.toml");
   CHECK(contains(test::message_of<InputError>([&] { load_config(folder / "loop.toml"); }),
-                 concat("another exception: ", folder / "loop.toml", ": cannot be opened")));
+                 concat("another exception: cannot read '", folder / "loop.toml", "'")));
 }
 
 }  // namespace dlcm::apps

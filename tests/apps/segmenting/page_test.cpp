@@ -45,14 +45,3 @@ TEST_CASE("page: very long concepts and none at all") {
   CHECK(page.size() < 20000);
   CHECK(contains(concept_page({}, ""), "empty"));
 }
-
-TEST_CASE("page: written whole, in place of an older one, or not at all") {
-  const test::TemporaryFolder folder;
-  for (const std::string text : {"old", "newer"}) {
-    write_page(folder / "page.html", text);
-    std::ifstream in(folder / "page.html");
-    CHECK(std::string(std::istreambuf_iterator<char>(in), {}) == text);
-  }
-  CHECK_THROWS_WITH_AS(write_page(folder / "no/page.html", "x"), doctest::Contains("page.html"), Error);
-  CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
-}

@@ -16,8 +16,11 @@ TEST_CASE("metrics: a line a step; numbers come back to the bit, those that are 
   const TemporaryFolder folder;
   const std::string path = folder / "metrics.jsonl";
   MetricsLog log(path, 0);
-  log.write(1, {{"tokens_seen", 8192}, {"loss", 0.1}, {"rate_token", 3e-3}, {"peak_bytes", 1e15}});
-  log.write(2, {{"loss", std::nan("")}, {"aux_loss", -INFINITY}, {"boundary_rate", 1}});
+  log.write(1, {{"tokens_seen", int64_t{8192}},
+                {"loss", 0.1},
+                {"rate_token", 3e-3},
+                {"peak_bytes", int64_t{1'000'000'000'000'000}}});
+  log.write(2, {{"loss", std::nan("")}, {"aux_loss", -INFINITY}, {"boundary_rate", 1.0}});
   log.sync();
   CHECK(read_bytes(path) ==
         "{\"step\":1,\"tokens_seen\":8192,\"loss\":0.1,\"rate_token\":0.003,"
@@ -34,7 +37,7 @@ TEST_CASE("metrics: lines after the checkpoint and a line that was cut are dropp
   { const MetricsLog log(path, 2); }
   CHECK(read_bytes(path) == kept);
   MetricsLog log(path, 2);
-  log.write(3, {{"loss", 4}});
+  log.write(3, {{"loss", 4.0}});
   CHECK(read_bytes(path) == kept + "{\"step\":3,\"loss\":4.0}\n");
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
 }
