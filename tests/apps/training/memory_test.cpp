@@ -62,12 +62,14 @@ TEST_CASE("training memory: it is near what a step takes") {
   config.model.token.ff = 256;
   config.model.backbone.width = 128;
   config.model.backbone.ff = 256;
+  config.model.encoder_layers = config.model.decoder_layers = 1;
+  config.model.backbone_layers = 2;
   config.model.boundary.predictor = Predictor::fixed;  // as many concepts as the estimate counts
   apps::Trainer trainer(config);
-  std::vector<int32_t> text(2048, 'a');
+  std::vector<int32_t> text(1024, 'a');
   const PackedBatch batch = single_document(text);
-  config.train.micro_tokens = config.train.batch_tokens = 2048;
-  config.train.context = 2048;
+  config.train.micro_tokens = config.train.batch_tokens = 1024;
+  config.train.context = 1024;
   Allocator& memory = allocator(Device::cpu());
   const int64_t others = memory.statistics().allocated_bytes;  // with weights and moments
   memory.reset_peak();
