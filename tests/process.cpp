@@ -45,11 +45,19 @@ void Process::signal(int number) const {
   if (!done_) kill(pid_, number);
 }
 
+bool Process::blocks(int number) const {
+  return in_status("SigBlk:", number);
+}
+
 bool Process::handles(int number) const {
+  return in_status("SigCgt:", number);
+}
+
+bool Process::in_status(const std::string& field, int number) const {
   std::ifstream status("/proc/" + std::to_string(pid_) + "/status");
   for (std::string line; std::getline(status, line);) {
-    if (line.starts_with("SigCgt:"))
-      return (std::stoull(line.substr(7), nullptr, 16) >> (number - 1) & 1) != 0;
+    if (line.starts_with(field))
+      return (std::stoull(line.substr(field.size()), nullptr, 16) >> (number - 1) & 1) != 0;
   }
   return false;
 }

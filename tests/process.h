@@ -18,13 +18,15 @@ class Process {
   Process& operator=(const Process&) = delete;
 
   void signal(int number) const;
-  // Whether it has a handler of its own for the signal (Linux tells).
+  // Whether its first thread blocks the signal, and whether it has a handler for it (Linux tells).
+  bool blocks(int number) const;
   bool handles(int number) const;
   bool running();
   // Its exit code, or 1000 + the signal that ended it.
   int wait();
 
  private:
+  bool in_status(const std::string& field, int number) const;
   void ended(int status);
 
   pid_t pid_ = -1;

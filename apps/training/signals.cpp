@@ -1,36 +1,51 @@
 #include "apps/training/signals.h"
 
+#include <atomic>
 #include <csignal>
+#include <thread>
 
+#include <pthread.h>
 #include <unistd.h>
 
 namespace dlcm::apps {
 namespace {
 
-// A signal handler may touch nothing else.
-volatile std::sig_atomic_t stop = 0;
+std::atomic<bool> stop = false;
 
-void handle(int signal) {
-  if (stop != 0) _exit(128 + signal);
-  stop = 1;
+bool is_ignored(int signal) {
+  struct sigaction action = {};
+  return sigaction(signal, nullptr, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
+void take_signals(sigset_t signals) {
+  int signal = 0;
+  sigwait(&signals, &signal);
+  constexpr timespec kNow{};
+  const int second = sigtimedwait(&signals, nullptr, &kNow);  // that came with the first
+  if (second > 0) _exit(128 + second);
+  stop = true;
+  sigwait(&signals, &signal);
+  _exit(128 + signal);
 }
 
 }  // namespace
 
+// Blocked in all threads but one that waits for them, never handled in one that computes: while oneDNN
+// multiplies, its kernels keep the stack pointer in the matrices they work on, and the frame of a handler
+// would be written over the heap.
 void install_stop_signals() {
-  struct sigaction action = {};
-  action.sa_handler = handle;
-  sigemptyset(&action.sa_mask);
-  action.sa_flags = SA_RESTART;  // a write in progress is finished, not failed
-  sigaction(SIGINT, &action, nullptr);
-  sigaction(SIGTERM, &action, nullptr);
-  sigaction(SIGHUP, &action, nullptr);  // the terminal was closed
-  action.sa_handler = SIG_IGN;
-  sigaction(SIGPIPE, &action, nullptr);  // who reads the progress may go; the training goes on
+  sigset_t signals;
+  sigemptyset(&signals);
+  sigaddset(&signals, SIGINT);
+  sigaddset(&signals, SIGTERM);
+  if (!is_ignored(SIGHUP)) sigaddset(&signals, SIGHUP);  // the terminal was closed
+  pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+  std::thread(take_signals, signals).detach();
+  std::signal(SIGPIPE, SIG_IGN);  // who reads the progress may go; the training goes on
 }
 
 bool stop_requested() {
-  return stop != 0;
+  return stop;
 }
 
 }  // namespace dlcm::apps
