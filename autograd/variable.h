@@ -37,7 +37,6 @@ class Variable {
 
   // The gradient gathered so far, of the value's shape; undefined where none has arrived.
   const Tensor& grad() const { return slot_->grad; }
-  void set_grad(Tensor grad) { slot_->grad = std::move(grad); }
   void clear_grad() { slot_->grad = Tensor(); }
 
   // The same value without a past: no gradient flows through it.

@@ -6,7 +6,7 @@
 //
 // calls the one for the device. A build without CUDA compiles the cuda call away; a build with CUDA that
 // lacks the kernel does not link. An operator that has no CUDA kernel says so with DLCM_DISPATCH_CPU. The
-// preprocessor's DLCM_CUDA stands here, in device.cu and nowhere else.
+// preprocessor's DLCM_CUDA stands here and nowhere else.
 #pragma once
 
 #include <cstddef>

@@ -231,6 +231,25 @@ TEST_CASE("programs: of a transformer, what is about concepts is 0 everywhere") 
   }
 }
 
+TEST_CASE("programs: train and evaluate warn of a model that sees the future") {
+  const test::TemporaryFolder folder;
+  apps::Config config = test::tiny_config(ModelKind::dlcm);
+  config.model.cross_attention.visibility = Visibility::containing;
+  test::write_tiny_checkpoint(folder / "model.h5", config, *test::tiny_model(config));
+  test::write_tiny_shard(folder / "heldout-00000.h5", {"Some text."});
+  test::write_bytes(folder / "config.toml", apps::to_toml(config));
+  const test::ProgramRun evaluated = test::run_program(
+      "evaluate", "--checkpoint '" + folder / "model.h5" + "' --data '" + folder.path() + "'");
+  const test::ProgramRun trained =
+      test::run_program("train", "--config '" + folder / "config.toml" + "' --dry-run");
+  for (const test::ProgramRun& run : {evaluated, trained}) {
+    CAPTURE(run.errors);
+    CHECK(run.code == 0);
+    CHECK(run.errors.find("warning: ") != std::string::npos);
+    CHECK(run.errors.find("containing") != std::string::npos);
+  }
+}
+
 TEST_CASE("program tokenize: numbers are read strictly, with their range") {
   const test::TemporaryFolder folder;
   test::write_bytes(folder / "a.txt", "text");

@@ -166,6 +166,23 @@ TEST_CASE("loader: domains keep their shares; seeds differ") {
   CHECK(equal(first, same.next_step()));
 }
 
+TEST_CASE("loader: each epoch has an order of its own") {
+  const TemporaryFolder folder;
+  NumberedCorpus corpus;
+  corpus.write(folder.path(), "train", 0, std::vector<int64_t>(50, 10));
+  LoaderOptions chosen = options(folder.path());
+  chosen.batch_tokens = corpus.tokens();
+  Loader loader(chosen);
+  std::vector<std::vector<int32_t>> epochs;
+  for (int epoch = 0; epoch < 3; ++epoch) {
+    std::vector<int32_t>& firsts = epochs.emplace_back();
+    for (const Piece& piece : loader.next_step()) firsts.push_back(piece.tokens[0]);
+  }
+  CHECK(epochs[0] != epochs[1]);
+  CHECK(epochs[1] != epochs[2]);
+  CHECK(epochs[0] != epochs[2]);
+}
+
 TEST_CASE("loader: a long document is spread over the epoch") {
   const TemporaryFolder folder;
   NumberedCorpus corpus;

@@ -176,7 +176,9 @@ TEST_CASE("the weights are the gradient of the loss with F constant") {
 }
 
 TEST_CASE("learned with scope global weighs with the counts of the step so far") {
-  const auto batches = two_batches();
+  auto batches = two_batches();
+  for (Document& document : batches[1]) document.b.assign(document.b.size(), 1);
+  REQUIRE(counted(batches[0]).f() != counted(batches[1]).f());
   AuxiliaryLoss loss(config_of(Scope::global, Predictor::learned), totals_of(batches));
   const auto weight = [](double f) { return 0.2 * 1.5 * (3 * f - 1) / 22; };
   CHECK(weights_of(loss, batches[0])[1] == doctest::Approx(weight(counted(batches[0]).f())).epsilon(1e-12));

@@ -81,6 +81,8 @@ TEST_CASE("sampled boundaries have the sharpened rate, and depend on seed, sampl
   const BoundaryDraw other = {Mode::train, 0.5, 3, Tensor::from<int64_t>({4, 17})};
   const std::vector<uint8_t> again = holder.boundary.decide(p, two, other).to_vector<uint8_t>();
   CHECK(std::equal(again.begin() + 5, again.end(), b.begin()));
+  const BoundaryDraw elsewhere = {Mode::train, 0.5, 3, Tensor::from<int64_t>({18})};
+  CHECK(holder.boundary.decide(p, one_document, elsewhere).to_vector<uint8_t>() != b);
   const BoundaryDraw seeded = {Mode::train, 0.5, 4, Tensor::from<int64_t>({17})};
   CHECK(holder.boundary.decide(p, one_document, seeded).to_vector<uint8_t>() != b);
 }

@@ -135,6 +135,21 @@ TEST_CASE("prefill and steps equal the whole pass, ragged batches equal single s
   CHECK(seen.last_is_inside > 50);
 }
 
+// More rows than the kernel for few takes: the library's products.
+TEST_CASE("long prefills and steps equal the whole pass") {
+  Seen seen;
+  for (const Predictor predictor : {Predictor::decoupled, Predictor::learned, Predictor::fixed}) {
+    ModelConfig config = test::small_config();
+    config.boundary.predictor = predictor;
+    const std::unique_ptr<LanguageModel> model = test::random_model(config, 9);
+    const Documents documents = test::random_documents({90, 57, 64, 40}, config.vocab_size, 10);
+    check_split(*model, documents, {80, 50, 33, 39}, seen);
+    check_split(*model, documents, {41, 56, 63, 34}, seen);
+  }
+  CHECK(seen.last_is_boundary > 0);
+  CHECK(seen.last_is_inside > 0);
+}
+
 // Steps in which some rows of the batch close a concept and others do not.
 TEST_CASE("rows of a batch close their concepts at different times") {
   const std::unique_ptr<LanguageModel> model = test::random_model(test::small_config(), 5);

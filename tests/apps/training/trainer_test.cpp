@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include "golden.h"
+#include "tests/apps/tiny_model.h"
 
 namespace dlcm::apps {
 namespace {
@@ -66,6 +67,34 @@ TEST_CASE("ten training steps equal the PyTorch reference") {
     test::check_relative(moments.v, golden.tensor("final/v/" + parameter.path()), 1e-4,
                          parameter.path() + " v");
   }
+}
+
+TEST_CASE("a step draws its boundaries with the run's seed and the alpha of its number") {
+  Config config = test::tiny_config(ModelKind::dlcm);
+  config.train.seed = 7;
+  std::vector<int32_t> text;
+  for (int32_t i = 0; i < 500; ++i) text.push_back(i * i % 251);
+  const std::vector<PackedBatch> batches = {single_document(text)};
+  const auto rate_of = [&](double alpha, uint64_t seed) {
+    const auto model = make_model(config.model);
+    model->initialize(7);
+    ForwardOptions options;
+    options.mode = Mode::train;
+    options.alpha = alpha;
+    options.seed = seed;
+    return accumulate_gradients(*model, batches, options).boundary_rate;
+  };
+  const BoundaryConfig& boundary = config.model.boundary;
+  const std::pair<int64_t, double> ends[] = {{0, boundary.alpha},
+                                             {config.schedule.steps - 1, boundary.alpha_end}};
+  for (const auto& [step, alpha] : ends) {
+    Trainer trainer(config);
+    const StepMetrics metrics = trainer.step(step, batches);
+    CHECK(metrics.alpha == doctest::Approx(alpha));
+    CHECK(metrics.pass.boundary_rate == rate_of(alpha, 7));
+  }
+  CHECK(rate_of(boundary.alpha, 7) != rate_of(boundary.alpha_end, 7));
+  CHECK(rate_of(boundary.alpha, 7) != rate_of(boundary.alpha, 1));
 }
 
 }  // namespace
