@@ -39,11 +39,5 @@ if(sanitize)
   target_link_options(dlcm_options INTERFACE ${sanitize})
 endif()
 
-# Builds that look for mistakes spend their time in the libraries: the programs' own code and the tests are compiled in
-# half the time without optimisation.
-if(CMAKE_BUILD_TYPE STREQUAL "Debug" OR NOT DLCM_SANITIZE STREQUAL "")
-  set(DLCM_CHECKING_BUILD ON)
-endif()
-
 find_package(Threads REQUIRED)
 target_link_libraries(dlcm_options INTERFACE Threads::Threads)

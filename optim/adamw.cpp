@@ -107,12 +107,4 @@ void AdamW::step(int64_t step, double factor, double gradient_scale) {
   }
 }
 
-void AdamW::set_moments(size_t index, const Moments& moments) {
-  const nn::Parameter& parameter = *parameters_.at(index);
-  DLCM_CHECK(moments.m.shape() == parameter.shape() && moments.v.shape() == parameter.shape(), "moments of ",
-             parameter.path(), " have shapes ", moments.m.shape(), " and ", moments.v.shape(), ", expected ",
-             parameter.shape());
-  moments_[index] = {moments.m, moments.v};
-}
-
 }  // namespace dlcm::optim

@@ -60,10 +60,9 @@ class AdamW {
   // gradients are multiplied with `gradient_scale` on the way.
   void step(int64_t step, double factor, double gradient_scale);
 
-  // Moments in the order of the parameters; zeros before the first step.
+  // Moments in the order of the parameters; zeros before the first step. Those of a checkpoint are read into
+  // them.
   const std::vector<Moments>& moments() const { return moments_; }
-  // Takes moments read from a checkpoint; throws Error naming the parameter whose shape differs.
-  void set_moments(size_t index, const Moments& moments);
   const std::vector<nn::Parameter*>& parameters() const { return parameters_; }
 
  private:

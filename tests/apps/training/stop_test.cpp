@@ -57,8 +57,9 @@ TEST_CASE("a hang-up saves the run, unless it is ignored as by nohup") {
   const TrainingPlace place;
   for (const auto action : {SIG_DFL, SIG_IGN}) {
     const std::string run = action == SIG_DFL ? "run" : "nohup";
-    const auto before = std::signal(SIGHUP, action);  // what the process inherits
-    Process process = place.start(run, {"--set", "schedule.steps=200"});
+    const std::string steps = action == SIG_DFL ? "100000" : "200";  // endless, unless it is to reach its end
+    const auto before = std::signal(SIGHUP, action);                 // what the process inherits
+    Process process = place.start(run, {"--set", "schedule.steps=" + steps});
     std::signal(SIGHUP, before);
     REQUIRE(wait_until(process, [&] { return place.metrics_lines(run) > 0; }));
     process.signal(SIGHUP);
