@@ -1,27 +1,21 @@
 # Libraries of others. Their headers stay out of ours: each is linked to the one folder that needs it.
 
-find_package(Eigen3 3.4 REQUIRED NO_MODULE)
-add_library(dlcm_matrix_library INTERFACE)
-target_link_libraries(dlcm_matrix_library INTERFACE Eigen3::Eigen)
+# What `benchmark matmul` compares with; nothing else needs it. oneDNN's threads are OpenMP's, whose barriers
+# ThreadSanitizer does not know.
+add_library(dlcm_onednn INTERFACE)
 if(DLCM_ONEDNN AND NOT DLCM_SANITIZE STREQUAL "thread")
   # Not by its CMake package: Debian's asks for an OpenCL SDK that a CPU does not need.
   find_path(DNNL_INCLUDE_DIR oneapi/dnnl/dnnl.hpp)
   find_library(DNNL_LIBRARY dnnl)
+  find_package(OpenMP COMPONENTS CXX)
 endif()
-if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY)
-  set(dnnl_FOUND ON)
-  target_include_directories(dlcm_matrix_library SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
-  target_link_libraries(dlcm_matrix_library INTERFACE ${DNNL_LIBRARY})
-  # oneDNN brings OpenMP's threads; tensor/ops/matmul_onednn.cpp tells them to stay away.
-  find_package(OpenMP REQUIRED COMPONENTS CXX)
-  dlcm_source_options(tensor/ops/matmul_onednn.cpp ${OpenMP_CXX_FLAGS})
-  target_link_libraries(dlcm_matrix_library INTERFACE ${OpenMP_CXX_LIBRARIES})
-  target_compile_definitions(dlcm_matrix_library INTERFACE DLCM_ONEDNN)
-endif()
-if(dnnl_FOUND)
-  message(STATUS "Float32 matrix products: oneDNN")
+if(DNNL_INCLUDE_DIR AND DNNL_LIBRARY AND OpenMP_CXX_FOUND)
+  target_include_directories(dlcm_onednn SYSTEM INTERFACE ${DNNL_INCLUDE_DIR})
+  target_link_libraries(dlcm_onednn INTERFACE ${DNNL_LIBRARY} ${OpenMP_CXX_LIBRARIES})
+  set(DLCM_HAVE_ONEDNN ON)
+  message(STATUS "benchmark matmul compares with: oneDNN")
 else()
-  message(STATUS "Float32 matrix products: Eigen")
+  message(STATUS "benchmark matmul compares with: nothing (oneDNN not found)")
 endif()
 
 set(HDF5_NO_FIND_PACKAGE_CONFIG_FILE ON)

@@ -95,7 +95,7 @@ FactGroup machine_facts(const MachineLimits& limits) {
           "Machine",
           {{"cpu", "CPU", cpu_model()},
            {"threads", "threads", int64_t{thread_count()}},
-           {"matrix_library", "matrix products", ops::matmul_library()},
+           {"matrix_engine", "matrix products", ops::matmul_engine()},
            {"version", "version", "dlcm " DLCM_VERSION ", commit " DLCM_COMMIT},
            {"build", "build", DLCM_COMPILER ", " DLCM_BUILD},
            {"matrix_gflops", "matrix limit, GFLOP/s", limits.flops * 1e-9, Unit::number},

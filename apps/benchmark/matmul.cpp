@@ -5,6 +5,7 @@
 #include <tuple>
 
 #include "apps/benchmark/benchmarks.h"
+#include "apps/benchmark/onednn_product.h"
 #include "apps/benchmark/random_input.h"
 #include "apps/benchmark/rates.h"
 #include "dlcm/cost.h"
@@ -61,44 +62,36 @@ void add_decoding(const ModelConfig& config, std::vector<Product>& products) {
   }
 }
 
-cpu::Gemm<float> operands(const Product& product, const Tensor& a, const Tensor& b, const Tensor& c) {
-  return {product.transpose_a == Transpose::yes,
-          product.transpose_b == Transpose::yes,
-          product.m,
-          product.n,
-          product.k,
-          a.data<float>(),
-          a.size(1),
-          b.data<float>(),
-          b.size(1),
-          c.data<float>(),
-          c.size(1),
-          false};
-}
-
-std::vector<Value> measured_row(const Product& product, double seconds, const MachineLimits& limits) {
+std::vector<Value> measured_row(const Product& product, const BenchmarkOptions& options,
+                                const MachineLimits& limits) {
   const bool ta = product.transpose_a == Transpose::yes;
   const bool tb = product.transpose_b == Transpose::yes;
-  const Tensor a = random_tensor(ta ? Shape{product.k, product.m} : Shape{product.m, product.k}, 1);
-  const Tensor b = random_tensor(tb ? Shape{product.n, product.k} : Shape{product.k, product.n}, 2);
+  const DType dtype = options.config.train.dtype;
+  const Tensor a = random_tensor(ta ? Shape{product.k, product.m} : Shape{product.m, product.k}, 1).to(dtype);
+  const Tensor b = random_tensor(tb ? Shape{product.n, product.k} : Shape{product.k, product.n}, 2).to(dtype);
   const Tensor c = Tensor::empty({product.m, product.n});
-  const Timing own =
-      measure(seconds, [&] { ops::matmul_into(a, product.transpose_a, b, product.transpose_b, c, false); });
-  const Timing other = measure(seconds, [&] { cpu::tiled_eigen_gemm(operands(product, a, b, c)); });
+  const Timing own = measure(
+      options.seconds, [&] { ops::matmul_into(a, product.transpose_a, b, product.transpose_b, c, false); });
+  const std::function<void()> alternative = onednn_product(a, ta, b, tb, c);
   const double flops =
       2.0 * static_cast<double>(product.m) * static_cast<double>(product.k) * static_cast<double>(product.n);
   const auto bytes = static_cast<double>(a.bytes() + b.bytes() + c.bytes());
   const std::string form = ta ? "A^T B" : tb ? "A B^T" : "A B";
   std::vector<Value> row = {product.use, product.m, product.k, product.n, form};
   append_rates(row, own, flops, bytes, limits);
-  row.insert(row.end(),
-             {1e3 * other.median, ratio(flops, other.median * 1e9), ratio(other.median, own.median)});
+  if (alternative) {
+    const Timing other = measure(options.seconds, alternative);
+    row.insert(row.end(),
+               {1e3 * other.median, ratio(flops, other.median * 1e9), ratio(other.median, own.median)});
+  } else {
+    row.insert(row.end(), {Value(), Value(), Value()});
+  }
   return row;
 }
 
 Table empty_table() {
   Table table = {"products",
-                 "Matrix products C [m, n] = A B over k, float32",
+                 "Matrix products C [m, n] = A B over k",
                  {{"use", "use"},
                   {"m", "m", Unit::count},
                   {"k", "k", Unit::count},
@@ -117,14 +110,13 @@ Table empty_table() {
 void benchmark_matmul(const BenchmarkOptions& options, Report& report) {
   const MachineLimits limits = measure_limits(std::min(1.0, 2 * options.seconds));
   report.groups.push_back(machine_facts(limits));
-  report.facts.push_back(
-      {"alternative", "alternative", cpu::eigen_name() + ", shared among the threads alike"});
+  report.facts.push_back({"alternative", "alternative", onednn_name()});
   std::vector<Product> products = model_products(options.config);
   add_squares(limits.largest_product, products);
   add_decoding(options.config.model, products);
   Table table = empty_table();
   for (const Product& product : products) {
-    table.rows.push_back(measured_row(product, options.seconds, limits));
+    table.rows.push_back(measured_row(product, options, limits));
   }
   report.tables.push_back(std::move(table));
 }

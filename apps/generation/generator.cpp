@@ -6,7 +6,6 @@
 #include "apps/generation/text_stream.h"
 #include "autograd/tape.h"
 #include "data/utf8.h"
-#include "tensor/ops/matmul.h"
 
 namespace dlcm::apps {
 namespace {
@@ -42,9 +41,7 @@ class Batch {
     remove_finished();
     while (!rows_.empty()) {
       for (Row& row : rows_) draw(row);
-      for (size_t first = 0; first < rows_.size(); first += ops::kSmallRows) {
-        step(first, std::min(rows_.size(), first + ops::kSmallRows));
-      }
+      step();
       remove_finished();
     }
     return std::move(results_);
@@ -53,7 +50,7 @@ class Batch {
  private:
   void read(size_t prompt, const std::string& text);
   void draw(Row& row);
-  void step(size_t first, size_t last);
+  void step();
   void show(Row& row, bool begins_concept);
   void deliver(Row& row, const TextPiece& piece);
   void remove_finished();
@@ -105,12 +102,11 @@ void Batch::draw(Row& row) {
 }
 
 // The last token runs too: whether it began a concept is only known then. A transformer has no concepts.
-void Batch::step(size_t first, size_t last) {
+void Batch::step() {
   std::vector<Row*> rows;
   std::vector<int32_t> tokens;
   std::vector<SequenceState*> states;
-  for (size_t i = first; i < last; ++i) {
-    Row& row = rows_[i];
+  for (Row& row : rows_) {
     if (row.is_finished && !has_concepts()) {
       show(row, false);
       continue;

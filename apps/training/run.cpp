@@ -104,7 +104,7 @@ void Run::announce() const {
   for (const nn::Parameter* parameter : trainer_->model().parameters())
     parameters += parameter->shape().numel();
   std::fprintf(stderr, "device cpu, f32, %d threads, %s, seed %lld\n", thread_count(),
-               ops::matmul_library().c_str(), static_cast<long long>(input_.config.train.seed));
+               ops::matmul_engine().c_str(), static_cast<long long>(input_.config.train.seed));
   std::fprintf(stderr, "%s\n", build_text().c_str());
   std::fprintf(stderr,
                "%s of %.2f M parameters; %lld training tokens in %lld documents; %lld steps of %lld tokens\n",

@@ -1,185 +1,73 @@
 #include "tensor/ops/matmul.h"
 
-#include <algorithm>
-#include <cstring>
-
 #include "tensor/dispatch.h"
-#include "tensor/parallel.h"
+#include "tensor/ops/gemm.h"
 #include "tensor/profile.h"
-#include "tensor/tile_product.h"
 
 namespace dlcm::cpu {
 namespace {
 
-// Block of the row kernel: rows x columns of sums, each a vector of partial sums over k, stay in registers.
-constexpr int kRowBlock = 4;
-constexpr int kColumnBlock = 4;
-
-template <class T>
-T sum_of_lanes(typename detail::Simd<T>::Vector vector) {
-  T lanes[detail::Simd<T>::kWidth];
-  detail::Simd<T>::store(lanes, vector);
-  for (int width = detail::Simd<T>::kWidth / 2; width > 0; width /= 2) {
-    for (int j = 0; j < width; ++j) lanes[j] += lanes[j + width];
-  }
-  return lanes[0];
+GemmOperand left_of(const Tensor& a, bool transposed) {
+  return {a.raw_data(), a.dtype(), a.size(1), transposed ? GemmOrder::across_k : GemmOrder::along_k};
 }
 
-// The elements from k on, fewer than a vector has, then zeros.
-template <class T>
-typename detail::Simd<T>::Vector load_last(const T* from, int64_t count) {
-  typename detail::Simd<T>::Vector vector = {};
-  std::memcpy(&vector, from, static_cast<size_t>(count) * sizeof(T));
-  return vector;
+GemmOperand right_of(const Tensor& b, bool transposed) {
+  return {b.raw_data(), b.dtype(), b.size(1), transposed ? GemmOrder::along_k : GemmOrder::across_k};
 }
 
-// c[kRows, kColumns] from rows of a and b. The sum of an element is over k in one vector, then over its
-// lanes: the same whatever block it is in.
-template <class T, int kRows, int kColumns>
-void row_block(const Gemm<T>& g, const T* a, const T* b, T* c) {
-  using V = detail::Simd<T>;
-  typename V::Vector sums[kRows][kColumns] = {};
-  const auto add = [&](const auto& load) {
-    typename V::Vector left[kRows];
-#pragma GCC unroll 4
-    for (int i = 0; i < kRows; ++i) left[i] = load(a + i * g.lda);
-#pragma GCC unroll 4
-    for (int j = 0; j < kColumns; ++j) {
-      const typename V::Vector right = load(b + j * g.ldb);
-#pragma GCC unroll 4
-      for (int i = 0; i < kRows; ++i) sums[i][j] += left[i] * right;
-    }
-  };
-  int64_t k = 0;
-  for (; k + V::kWidth <= g.k; k += V::kWidth) {
-    add([k](const T* row) { return V::load(row + k); });
-  }
-  if (k < g.k) add([k, &g](const T* row) { return load_last(row + k, g.k - k); });
-#pragma GCC unroll 4
-  for (int i = 0; i < kRows; ++i) {
-#pragma GCC unroll 4
-    for (int j = 0; j < kColumns; ++j) {
-      T& target = c[i * g.ldc + j];
-      const T value = sum_of_lanes<T>(sums[i][j]);
-      target = g.accumulate ? target + value : value;
-    }
-  }
-}
-
-// All rows of kColumns columns; the last rows are fewer than a block has.
-template <class T, int kRows, int kColumns>
-void row_blocks(const Gemm<T>& g, int64_t row, int64_t column) {
-  for (; row + kRows <= g.m; row += kRows) {
-    row_block<T, kRows, kColumns>(g, g.a + row * g.lda, g.b + column * g.ldb, g.c + row * g.ldc + column);
-  }
-  if constexpr (kRows > 1) {
-    if (row < g.m) row_blocks<T, kRows - 1, kColumns>(g, row, column);
-  }
-}
-
-template <class T>
-void row_gemm_of(const Gemm<T>& g) {
-  constexpr int64_t kWorthAThread = 1 << 20;  // multiplications; waking a thread has its price
-  parallel_for(g.n, grain_for(g.k * g.m, kWorthAThread), [&](int64_t begin, int64_t end) {
-    int64_t column = begin;
-    for (; column + kColumnBlock <= end; column += kColumnBlock) {
-      row_blocks<T, kRowBlock, kColumnBlock>(g, 0, column);
-    }
-    for (; column < end; ++column) row_blocks<T, kRowBlock, 1>(g, 0, column);
-  });
-}
-
-// Tiles of the result that the threads share. The libraries would share a product their own way, splitting
-// the sums over k where there are more threads: the bits would depend on their number. The size of a tile
-// depends on the shape alone; each is one single-threaded call.
-struct Tiling {
-  int64_t rows, columns;  // of a tile
-  int64_t down, across;   // tiles
-};
-
-Tiling tiling_of(int64_t m, int64_t n, int64_t k) {
-  constexpr int64_t kTiles = 32;  // enough for the threads of one machine
-  constexpr int64_t kRows = 64;   // below these, packing the operands costs too much of the time
-  constexpr int64_t kColumns = 128;
-  constexpr int64_t kWorthAThread = 1 << 19;  // multiplications
-  Tiling tiling = {m, n, 1, 1};
-  while (tiling.down * tiling.across < kTiles && tiling.rows * tiling.columns * k > 2 * kWorthAThread) {
-    const bool split_rows = tiling.rows * kColumns >= tiling.columns * kRows;
-    int64_t& size = split_rows ? tiling.rows : tiling.columns;
-    if (size < 2 * (split_rows ? kRows : kColumns)) break;
-    size = (size / 2 + 15) / 16 * 16;
-    tiling.down = (m + tiling.rows - 1) / tiling.rows;
-    tiling.across = (n + tiling.columns - 1) / tiling.columns;
-  }
-  return tiling;
-}
-
-// Engine: a product in the calling thread.
-template <class T, class Engine>
-void tiled_gemm(const Gemm<T>& g, const Engine& engine) {
-  const Tiling tiling = tiling_of(g.m, g.n, g.k);
-  parallel_for(tiling.down * tiling.across, 1, [&](int64_t tile, int64_t) {
-    const int64_t row = tile / tiling.across * tiling.rows;
-    const int64_t column = tile % tiling.across * tiling.columns;
-    Gemm<T> part = g;
-    part.m = std::min(tiling.rows, g.m - row);
-    part.n = std::min(tiling.columns, g.n - column);
-    part.a += g.transpose_a ? row : row * g.lda;
-    part.b += g.transpose_b ? column * g.ldb : column;
-    part.c += row * g.ldc + column;
-    engine(part);
-  });
-}
-
-template <class T>
-void matmul_forward_of(const Tensor& a, bool ta, const Tensor& b, bool tb, const Tensor& c, bool accumulate) {
-  const int64_t k = a.size(ta ? 0 : 1);
-  const Gemm<T> product = {ta,        tb,          c.size(0), c.size(1),   k,         a.data<T>(),
-                           a.size(1), b.data<T>(), b.size(1), c.data<T>(), c.size(1), accumulate};
-  if (product.m == 0 || product.n == 0) return;
+void matmul_forward(const GemmOperand& a, const GemmOperand& b, int64_t k, const Tensor& c, bool accumulate) {
+  if (c.numel() == 0) return;
   if (k == 0) {
     if (!accumulate) c.fill(0);
-  } else if (!ta && tb && product.m <= ops::kSmallRows) {
-    row_gemm(product);
-  } else {
-    tiled_gemm(product, [](const Gemm<T>& part) { library_gemm(part); });
+    return;
   }
+  gemm({c.size(0), c.size(1), k, a, b, c.raw_data(), c.size(1), accumulate});
 }
 
-void matmul_forward(const Tensor& a, bool ta, const Tensor& b, bool tb, const Tensor& c, bool accumulate) {
-  DLCM_FLOATING(a.dtype(), T, matmul_forward_of<T>(a, ta, b, tb, c, accumulate));
+void pack_weight(const Tensor& weight, DType arithmetic, const Tensor& words) {
+  if (weight.numel() == 0) return;
+  pack_gemm_operand(right_of(weight, true), weight.size(0), weight.size(1), arithmetic, words.raw_data());
 }
 
 }  // namespace
-
-void tiled_eigen_gemm(const Gemm<float>& product) {
-  tiled_gemm(product, [](const Gemm<float>& part) { eigen_gemm(part); });
-}
-
-void row_gemm(const Gemm<float>& product) {
-  row_gemm_of(product);
-}
-void row_gemm(const Gemm<double>& product) {
-  row_gemm_of(product);
-}
-
 }  // namespace dlcm::cpu
 
 namespace dlcm::ops {
 namespace {
 
-Tensor as_rows(const Tensor& x) {
+// Dtype of the products of a and b; throws Error where they do not go together.
+DType arithmetic_of(const Tensor& a, const Tensor& b) {
+  const auto narrow = [](const Tensor& x) { return x.dtype() == DType::f32 || x.dtype() == DType::bf16; };
+  DLCM_CHECK((narrow(a) && narrow(b)) || (a.dtype() == DType::f64 && b.dtype() == DType::f64),
+             "matmul: dtypes ", a.dtype(), " and ", b.dtype(), "; expected f32 or bf16 each, or f64 both");
+  return a.dtype() == DType::bf16 ? DType::bf16 : b.dtype();
+}
+
+DType result_of(DType arithmetic) {
+  return arithmetic == DType::f64 ? DType::f64 : DType::f32;
+}
+
+// Rows of the last dimension.
+int64_t rows_of(const Tensor& x) {
   DLCM_CHECK(x.rank() >= 1, "linear: x has no dimensions");
-  const int64_t columns = x.size(-1);
   int64_t rows = 1;
   for (int64_t axis = 0; axis + 1 < x.rank(); ++axis) rows *= x.size(axis);
-  return x.view({rows, columns});
+  return rows;
+}
+
+Tensor as_rows(const Tensor& x) {
+  const int64_t rows = rows_of(x);
+  return x.view({rows, x.size(-1)});
 }
 
 Shape with_last(const Shape& shape, int64_t last) {
   std::vector<int64_t> sizes = shape.sizes();
   sizes.back() = last;
   return Shape(std::move(sizes));
+}
+
+double flops_of(int64_t m, int64_t n, int64_t k) {
+  return 2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k);
 }
 
 }  // namespace
@@ -190,8 +78,9 @@ void matmul_into(const Tensor& a, Transpose transpose_a, const Tensor& b, Transp
   const bool tb = transpose_b == Transpose::yes;
   DLCM_CHECK(a.rank() == 2 && b.rank() == 2 && c.rank() == 2, "matmul: operands ", a.shape(), ", ", b.shape(),
              ", result ", c.shape(), "; expected rank 2");
-  DLCM_CHECK(a.dtype() == b.dtype() && a.dtype() == c.dtype(), "matmul: dtypes ", a.dtype(), ", ", b.dtype(),
-             ", ", c.dtype(), " differ");
+  const DType result = result_of(arithmetic_of(a, b));
+  DLCM_CHECK(c.dtype() == result, "matmul: result is ", c.dtype(), ", expected ", result, " for operands ",
+             a.dtype(), " and ", b.dtype());
   const int64_t m = a.size(ta ? 1 : 0);
   const int64_t k = a.size(ta ? 0 : 1);
   const int64_t n = b.size(tb ? 0 : 1);
@@ -199,9 +88,8 @@ void matmul_into(const Tensor& a, Transpose transpose_a, const Tensor& b, Transp
              b.shape(), tb ? "^T" : "");
   DLCM_CHECK(c.size(0) == m && c.size(1) == n, "matmul: result has shape ", c.shape(), ", expected ",
              Shape{m, n});
-  const ProfileScope profile("matmul",
-                             2.0 * static_cast<double>(m) * static_cast<double>(n) * static_cast<double>(k));
-  DLCM_DISPATCH_CPU(a.device(), matmul_forward(a, ta, b, tb, c, accumulate));
+  const ProfileScope profile("matmul", flops_of(m, n, k));
+  DLCM_DISPATCH_CPU(a.device(), matmul_forward(cpu::left_of(a, ta), cpu::right_of(b, tb), k, c, accumulate));
 }
 
 Tensor matmul(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b) {
@@ -209,7 +97,7 @@ Tensor matmul(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose
              "; expected rank 2");
   const int64_t m = a.size(transpose_a == Transpose::yes ? 1 : 0);
   const int64_t n = b.size(transpose_b == Transpose::yes ? 0 : 1);
-  const Tensor c = Tensor::empty({m, n}, a.dtype(), a.device());
+  const Tensor c = Tensor::empty({m, n}, result_of(arithmetic_of(a, b)), a.device());
   matmul_into(a, transpose_a, b, transpose_b, c, false);
   return c;
 }
@@ -227,6 +115,35 @@ Tensor linear_backward_input(const Tensor& dy, const Tensor& weight) {
 
 Tensor linear_backward_weight(const Tensor& dy, const Tensor& x) {
   return matmul(as_rows(dy), Transpose::yes, as_rows(x), Transpose::no);
+}
+
+PackedWeight::PackedWeight(const Tensor& weight, DType arithmetic) : arithmetic_(arithmetic) {
+  DLCM_CHECK(weight.rank() == 2, "packed weight: shape ", weight.shape(), ", expected rank 2");
+  const bool wide = weight.dtype() == DType::f64;
+  DLCM_CHECK(is_floating(weight.dtype()) && wide == (arithmetic == DType::f64), "packed weight: a weight of ",
+             weight.dtype(), " for products in ", arithmetic);
+  out_ = weight.size(0);
+  in_ = weight.size(1);
+  words_ = Tensor::empty({cpu::packed_gemm_bytes(out_, in_, arithmetic)}, DType::u8, weight.device());
+  DLCM_DISPATCH_CPU(weight.device(), pack_weight(weight, arithmetic, words_));
+}
+
+Tensor linear(const Tensor& x, const PackedWeight& weight) {
+  DLCM_CHECK(x.rank() >= 1 && x.size(-1) == weight.in(), "linear: x has shape ", x.shape(),
+             ", the packed weight ", Shape{weight.out(), weight.in()},
+             "; expected rows of x as long as those of the weight");
+  const int64_t rows = rows_of(x);
+  const Tensor y =
+      Tensor::empty(with_last(x.shape(), weight.out()), result_of(weight.arithmetic()), x.device());
+  const ProfileScope profile("matmul", flops_of(rows, weight.out(), weight.in()));
+  const cpu::GemmOperand right = {weight.words(), weight.arithmetic(), 0, cpu::GemmOrder::packed};
+  DLCM_DISPATCH_CPU(x.device(), matmul_forward(cpu::left_of(as_rows(x), false), right, weight.in(),
+                                               y.view({rows, weight.out()}), false));
+  return y;
+}
+
+std::string matmul_engine() {
+  return cpu::gemm_engine();
 }
 
 }  // namespace dlcm::ops

@@ -1,10 +1,13 @@
-// Matrix product: C = op(A) op(B), row-major, in the dtype of the operands (f32 or f64) with accumulation in
-// it.
+// Matrix product: C = op(A) op(B), row-major.
 //
-// One entry, three engines: oneDNN where the build found it, Eigen otherwise (and for f64), and for at most
-// kSmallRows rows of A against B transposed (decoding) a kernel of our own that streams B once. The
-// arithmetic of a row of that kernel does not depend on the number of rows, so the text of a prompt does not
-// depend on its batch.
+// Arithmetic follows the dtypes of the operands. Both f32: products and sums in float32. Both f64: in
+// float64, for checks. One or both bf16: both rounded to bf16, products summed in float32. The result is f64
+// or f32. (A bf16 tensor is an operand of matrix products, rounded once where it is made; sums, norms,
+// softmax, gradients stay float32.)
+//
+// The products are our own (tensor/ops/gemm.h): the bits of a row depend on that row and on B alone, neither
+// on how many rows there are nor on the number of threads; `benchmark matmul` compares their speed with
+// oneDNN's and Eigen's.
 #pragma once
 
 #include "tensor/tensor.h"
@@ -12,9 +15,6 @@
 namespace dlcm::ops {
 
 enum class Transpose { no, yes };
-
-// Up to this many rows `linear` uses the row kernel.
-inline constexpr int64_t kSmallRows = 32;
 
 // op(A) [m, k] times op(B) [k, n]; a and b have rank 2. Throws Error naming both shapes where k differs.
 Tensor matmul(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose transpose_b);
@@ -28,39 +28,31 @@ Tensor linear(const Tensor& x, const Tensor& weight);
 Tensor linear_backward_input(const Tensor& dy, const Tensor& weight);
 Tensor linear_backward_weight(const Tensor& dy, const Tensor& x);
 
-// Name and version of the library that multiplies float32 matrices: "oneDNN 2.6.3", "Eigen 3.4.0".
-std::string matmul_library();
+// A weight [out, in] laid out once in the order in which the products read it, for many products with few
+// rows: a decoding step then streams it through the cores once. Same results as with the weight itself, to
+// the bit.
+class PackedWeight {
+ public:
+  PackedWeight() = default;  // undefined
+  // `arithmetic`: f32, f64 or bf16, to which the weight is rounded.
+  PackedWeight(const Tensor& weight, DType arithmetic);
+
+  bool defined() const { return words_.defined(); }
+  int64_t out() const { return out_; }
+  int64_t in() const { return in_; }
+  DType arithmetic() const { return arithmetic_; }
+  size_t bytes() const { return words_.bytes(); }
+  const void* words() const { return words_.raw_data(); }
+
+ private:
+  Tensor words_;
+  int64_t out_ = 0;
+  int64_t in_ = 0;
+  DType arithmetic_ = DType::f32;
+};
+Tensor linear(const Tensor& x, const PackedWeight& weight);
+
+// What the products use of this machine: "AVX-512, bf16 by AVX512_BF16".
+std::string matmul_engine();
 
 }  // namespace dlcm::ops
-
-namespace dlcm::cpu {
-
-// Plain operands of one product, leading dimensions included, as the engines take them.
-template <class T>
-struct Gemm {
-  bool transpose_a, transpose_b;
-  int64_t m, n, k;
-  const T* a;
-  int64_t lda;
-  const T* b;
-  int64_t ldb;
-  T* c;
-  int64_t ldc;
-  bool accumulate;
-};
-
-// In the calling thread: `matmul` shares the work in tiles that depend on the shape alone, so that the bits
-// do not depend on the number of threads.
-void library_gemm(const Gemm<float>& product);
-void library_gemm(const Gemm<double>& product);
-// By Eigen in every build, in the calling thread.
-void eigen_gemm(const Gemm<float>& product);
-// The same, shared among the threads as `matmul` does: what `benchmark matmul` compares it with.
-void tiled_eigen_gemm(const Gemm<float>& product);
-// "Eigen 3.4.0"
-std::string eigen_name();
-// c[m, n] = a[m, k] b[n, k]^T with a fixed order of summation for each element.
-void row_gemm(const Gemm<float>& product);
-void row_gemm(const Gemm<double>& product);
-
-}  // namespace dlcm::cpu

@@ -146,7 +146,7 @@ TEST_CASE("no boundary and no logit depends on a later token or on another docum
   CHECK(equal_counts > 100);  // so the stricter check did happen
 }
 
-// More rows than the products for few rows take (ops::kSmallRows), more keys than one tile of attention.
+// More rows than one tile of a product, more keys than one of attention.
 TEST_CASE("no boundary and no logit of long documents depends on a later token or on another document") {
   for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
     ModelConfig config = test::small_config();

@@ -85,28 +85,49 @@ TEST_CASE("matmul in all transpositions, sizes off every multiple") {
   }
 }
 
-TEST_CASE("linear: rows around the limit of the row kernel, leading dimensions") {
+TEST_CASE("linear: leading dimensions") {
   for (const int64_t rows : {0, 1, 2, 32, 33}) check_linear({rows, 67}, 19);
   check_linear({5}, 3);
   check_linear({2, 3, 8}, 4);
   check_linear({400, 40}, 24);
 }
 
-TEST_CASE("the row kernel: a row's bits do not depend on the number of rows") {
-  for (const int64_t d : {1, 63, 64, 200}) {
-    const Tensor x = random_tensor({ops::kSmallRows, d}, DType::f32, 5);
-    const Tensor weight = random_tensor({50, d}, DType::f32, 6);
-    const Tensor all = ops::linear(x, weight);
-    for (const int64_t rows : {1, 2, 5, 31}) {
-      CHECK(bit_equal(ops::linear(x.slice(0, rows), weight), all.slice(0, rows)));
-    }
-    for (const int64_t row : {3, 31}) {
-      CHECK(bit_equal(ops::linear(x.slice(row, row + 1), weight), all.slice(row, row + 1)));
+TEST_CASE("a row's bits depend neither on the number of rows nor on the weight's order in memory") {
+  for (const int64_t d : {1, 63, 64, 200, 600}) {
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      const Tensor x = random_tensor({200, d}, DType::f32, 5);
+      const Tensor weight = random_tensor({50, d}, DType::f32, 6).to(dtype);
+      const Tensor all = ops::linear(x, weight);
+      const ops::PackedWeight packed(weight, dtype);
+      CHECK(bit_equal(ops::linear(x, packed), all));
+      for (const int64_t rows : {1, 2, 5, 31, 130}) {
+        CHECK(bit_equal(ops::linear(x.slice(0, rows), weight), all.slice(0, rows)));
+        CHECK(bit_equal(ops::linear(x.slice(0, rows), packed), all.slice(0, rows)));
+      }
+      for (const int64_t row : {3, 31, 199}) {
+        CHECK(bit_equal(ops::linear(x.slice(row, row + 1), weight), all.slice(row, row + 1)));
+      }
     }
   }
 }
 
-TEST_CASE("matmul_into accumulates, in the row kernel and in the library") {
+TEST_CASE("a packed weight: rounded to bf16, shapes and errors") {
+  const Tensor x = random_tensor({2, 3, 40}, DType::f32, 15), weight = random_tensor({9, 40}, DType::f32, 16);
+  const ops::PackedWeight narrow(weight, DType::bf16);
+  CHECK(ops::linear(x, narrow).shape() == Shape{2, 3, 9});
+  CHECK(bit_equal(ops::linear(x, narrow), ops::linear(x, weight.to(DType::bf16))));
+  CHECK(narrow.bytes() < ops::PackedWeight(weight, DType::f32).bytes());
+  CHECK(ops::linear(Tensor::zeros({0, 40}), narrow).shape() == Shape{0, 9});
+  CHECK_THROWS_WITH_AS(
+      ops::linear(Tensor::zeros({2, 39}), narrow),
+      "linear: x has shape [2, 39], the packed weight [9, 40]; expected rows of x as long as those of "
+      "the weight",
+      Error);
+  CHECK_THROWS_WITH_AS(ops::PackedWeight(weight.to(DType::f64), DType::f32),
+                       "packed weight: a weight of f64 for products in f32", Error);
+}
+
+TEST_CASE("matmul_into accumulates") {
   for (const int64_t rows : {0, 3, 40}) {
     for (const DType dtype : {DType::f32, DType::f64}) {
       const Tensor a = random_tensor({rows, 20}, dtype, 7), b = random_tensor({9, 20}, dtype, 8);
@@ -167,7 +188,7 @@ TEST_CASE("matmul errors name the shapes") {
       "weight",
       Error);
   CHECK_THROWS_WITH_AS(ops::matmul(a, Transpose::no, Tensor::zeros({3, 2}, DType::f64), Transpose::no),
-                       "matmul: dtypes f32, f64, f32 differ", Error);
+                       "matmul: dtypes f32 and f64; expected f32 or bf16 each, or f64 both", Error);
   CHECK_THROWS_WITH_AS(
       ops::matmul_into(a, Transpose::no, Tensor::zeros({3, 2}), Transpose::no, Tensor::zeros({2, 3}), false),
       "matmul: result has shape [2, 3], expected [2, 2]", Error);

@@ -15,7 +15,7 @@ TEST_CASE("version: says what the program is made of") {
     CAPTURE(part);
     CHECK(text.find(part) != std::string::npos);
   }
-  CHECK(text.find(ops::matmul_library()) != std::string::npos);
+  CHECK(text.find(ops::matmul_engine()) != std::string::npos);
   CHECK(text.back() == '\n');
 }
 

@@ -1,0 +1,77 @@
+// The innermost loops of a matrix product: a block of C in registers. Internal to tensor/ops/gemm*.cpp.
+#pragma once
+
+#include <algorithm>
+
+#include "tensor/ops/gemm_elements.h"
+
+namespace dlcm::cpu {
+
+// Words of k in one packed block, and the distance of its rows of A: a constant, so that addresses are too,
+// and no power of two, so that rows do not fall into the same set of the cache.
+inline constexpr int64_t kBlockWords = 512;
+inline constexpr int64_t kRowStride = kBlockWords + 16;
+
+#if defined(__AVX512F__)
+inline constexpr int kKernelRows = 14;  // 14 x 2 sums, 2 of B and one of A: 31 of 32 registers
+#else
+inline constexpr int kKernelRows = 6;  // 6 x 2 sums, 2 of B and one of A: 15 of 16
+#endif
+inline constexpr int kKernelVectors = 2;
+
+template <class E>
+inline constexpr int64_t kKernelColumns = kKernelVectors* kVectorBytes /
+                                          static_cast<int64_t>(sizeof(typename E::Word));
+
+// c[rows, columns] (+)= a [rows][kRowStride] times b [words][kKernelColumns].
+template <class E>
+struct KernelCall {
+  const typename E::Word* a;
+  const typename E::Word* b;
+  int64_t words;
+  typename E::Sum* c;
+  int64_t c_stride;
+  bool add;
+};
+
+template <class E, int kRows>
+void kernel(const KernelCall<E>& call) {
+  using Sums = typename detail::Simd<typename E::Sum>::Vector;
+  constexpr int kWidth = detail::Simd<typename E::Sum>::kWidth;
+  Sums sums[kRows][kKernelVectors] = {};
+  const typename E::Word* a = call.a;
+  const typename E::Word* b = call.b;
+  for (int64_t k = 0; k < call.words; ++k, ++a, b += kKernelColumns<E>) {
+    const auto first = E::load(b);
+    const auto second = E::load(b + kWidth);
+#pragma GCC unroll 14
+    for (int i = 0; i < kRows; ++i) {
+      const typename E::Word left = a[i * kRowStride];
+      sums[i][0] = E::multiply_add(sums[i][0], left, first);
+      sums[i][1] = E::multiply_add(sums[i][1], left, second);
+    }
+  }
+#pragma GCC unroll 14
+  for (int i = 0; i < kRows; ++i) {
+#pragma GCC unroll 2
+    for (int j = 0; j < kKernelVectors; ++j) {
+      using V = detail::Simd<typename E::Sum>;
+      typename E::Sum* to = call.c + i * call.c_stride + j * kWidth;
+      V::store(to, call.add ? V::load(to) + sums[i][j] : sums[i][j]);
+    }
+  }
+}
+
+// rows <= kRows.
+template <class E, int kRows = kKernelRows>
+void kernel_of(int64_t rows, const KernelCall<E>& call) {
+  if constexpr (kRows == 1) {
+    kernel<E, 1>(call);
+  } else if (rows == kRows) {
+    kernel<E, kRows>(call);
+  } else {
+    kernel_of<E, kRows - 1>(rows, call);
+  }
+}
+
+}  // namespace dlcm::cpu
