@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "tensor/dispatch.h"
+#include "tensor/ops/output_dtype.h"
 #include "tensor/parallel.h"
 #include "tensor/profile.h"
 
@@ -14,20 +15,20 @@ namespace {
 // result does not depend on the number of threads.
 constexpr int64_t kRowsPerPartial = 128;
 
-template <class T>
+template <class T, class Out>
 void forward(const Tensor& x, const Tensor& gain, double epsilon, const Tensor& y, const Tensor& rstd) {
   const int64_t d = gain.numel();
   parallel_for(rstd.numel(), grain_for(d), [&](int64_t begin, int64_t end) {
     const T* g = gain.data<T>();
     for (int64_t row = begin; row < end; ++row) {
       const T* in = x.data<T>() + row * d;
-      T* out = y.data<T>() + row * d;
+      Out* out = y.data<Out>() + row * d;
       T squares = 0;
 #pragma omp simd reduction(+ : squares)
       for (int64_t i = 0; i < d; ++i) squares += in[i] * in[i];
       const T scale = T{1} / std::sqrt(squares / static_cast<T>(d) + static_cast<T>(epsilon));
       rstd.data<T>()[row] = scale;
-      for (int64_t i = 0; i < d; ++i) out[i] = in[i] * scale * g[i];
+      for (int64_t i = 0; i < d; ++i) out[i] = Out(in[i] * scale * g[i]);
     }
   });
 }
@@ -67,7 +68,7 @@ void backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tenso
 
 void rms_norm_forward(const Tensor& x, const Tensor& gain, double epsilon, const Tensor& y,
                       const Tensor& rstd) {
-  DLCM_FLOATING(x.dtype(), T, forward<T>(x, gain, epsilon, y, rstd));
+  DLCM_FLOATING_OUTPUT(x.dtype(), y.dtype(), T, Out, forward<T, Out>(x, gain, epsilon, y, rstd));
 }
 
 void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tensor& rstd,
@@ -91,9 +92,12 @@ int64_t rows_of(const Tensor& x, const Tensor& gain) {
 
 }  // namespace
 
-RmsNorm rms_norm(const Tensor& x, const Tensor& gain, double epsilon) {
-  const RmsNorm result = {x.empty_like(), Tensor::empty({rows_of(x, gain)}, x.dtype(), x.device())};
+RmsNorm rms_norm(const Tensor& x, const Tensor& gain, double epsilon, DType output) {
+  const int64_t rows = rows_of(x, gain);
+  check_output("rms_norm", x.dtype(), output);
   const ProfileScope profile("rms_norm", 4, x.numel());
+  const RmsNorm result = {Tensor::empty(x.shape(), output, x.device()),
+                          Tensor::empty({rows}, x.dtype(), x.device())};
   DLCM_DISPATCH(x.device(), rms_norm_forward(x, gain, epsilon, result.y, result.rstd));
   return result;
 }
@@ -102,8 +106,8 @@ RmsNormGradients rms_norm_backward(const Tensor& dy, const Tensor& x, const Tens
                                    const Tensor& rstd) {
   DLCM_CHECK(dy.shape() == x.shape() && rstd.numel() == rows_of(x, gain), "rms_norm_backward: dy has shape ",
              dy.shape(), ", rstd ", rstd.shape(), ", x ", x.shape());
-  const RmsNormGradients result = {x.empty_like(), gain.empty_like()};
   const ProfileScope profile("rms_norm_backward", 10, x.numel());
+  const RmsNormGradients result = {x.empty_like(), gain.empty_like()};
   DLCM_DISPATCH(x.device(), rms_norm_backward(dy, x, gain, rstd, result.dx, result.dgain));
   return result;
 }
