@@ -17,6 +17,14 @@ Variable view(const Variable& x, Shape shape);
 Variable linear(const Variable& x, const Variable& weight);
 Variable rms_norm(const Variable& x, const Variable& gain, double epsilon);
 Variable rms_norm(const Variable& x, const Variable& gain, double epsilon, DType output);
+// x + delta, and its RMSNorm; `delta` may be undefined.
+struct ResidualRmsNorm {
+  Variable sum, y;
+};
+ResidualRmsNorm residual_rms_norm(const Variable& x, const Variable& delta, const Variable& gain,
+                                  double epsilon);
+ResidualRmsNorm residual_rms_norm(const Variable& x, const Variable& delta, const Variable& gain,
+                                  double epsilon, DType output);
 Variable softmax(const Variable& x);
 Variable swiglu(const Variable& gate, const Variable& up);
 Variable swiglu(const Variable& gate, const Variable& up, DType output);

@@ -63,6 +63,10 @@ Tensor BackwardContext::gradient(size_t index) const {
   return slot.grad.defined() ? slot.grad : Tensor::zeros(slot.shape, slot.dtype, slot.device);
 }
 
+Tensor BackwardContext::take_gradient(size_t index) const {
+  return std::exchange(outputs_.at(index)->grad, Tensor());
+}
+
 Tape::Recording::Recording(Tape* tape) : outer_(active_tape()) {
   active_tape() = tape;
 }

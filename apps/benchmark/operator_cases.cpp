@@ -12,6 +12,7 @@
 #include "tensor/ops/embedding.h"
 #include "tensor/ops/gather_rows.h"
 #include "tensor/ops/matmul.h"
+#include "tensor/ops/residual_rms_norm.h"
 #include "tensor/ops/rms_norm.h"
 #include "tensor/ops/rotary.h"
 #include "tensor/ops/segment_mean.h"
@@ -59,6 +60,7 @@ class Cases {
   Tensor random(Shape shape) { return random_tensor(std::move(shape), ++seed_); }
 
   void embeddings();
+  void norms(const std::string& rows, const StackConfig& stack, int64_t count);
   void block(const std::string& rows, const StackConfig& stack, const Tensor& cu_seqlens);
   void linears(const std::string& rows, const StackConfig& stack, int64_t count);
   void self_attention(const std::string& rows, const StackConfig& stack, const Tensor& cu_seqlens);
@@ -91,13 +93,13 @@ void Cases::embeddings() {
            [=, this] { return std::vector{ops::embedding_backward(dy, batch_.tokens, table.size(0))}; });
 }
 
-// What a transformer block consists of.
-void Cases::block(const std::string& rows, const StackConfig& stack, const Tensor& cu_seqlens) {
-  const int64_t count = cu_seqlens.data<int32_t>()[cu_seqlens.numel() - 1];
+void Cases::norms(const std::string& rows, const StackConfig& stack, int64_t count) {
   const Tensor x = random({count, stack.width});
+  const Tensor delta = random(x.shape());
   const Tensor gain = random({stack.width});
   const Tensor rstd = ops::rms_norm(x, gain, kEpsilon).rstd;
-  const Tensor dy = random({count, stack.width});
+  const Tensor dy = random(x.shape());
+  const Tensor d_sum = random(x.shape());
   forward("rms_norm, " + rows, {x, gain}, [=] {
     const ops::RmsNorm result = ops::rms_norm(x, gain, kEpsilon);
     return std::vector{result.y, result.rstd};
@@ -106,6 +108,20 @@ void Cases::block(const std::string& rows, const StackConfig& stack, const Tenso
     const ops::RmsNormGradients result = ops::rms_norm_backward(dy, x, gain, rstd);
     return std::vector{result.dx, result.dgain};
   });
+  forward("residual_rms_norm, " + rows, {x, delta, gain}, [=] {
+    const ops::ResidualRmsNorm result = ops::residual_rms_norm(x, delta, gain, kEpsilon, x.dtype());
+    return std::vector{result.sum, result.y, result.rstd};
+  });
+  backward("residual_rms_norm, " + rows, {d_sum, dy, x, gain, rstd}, [=] {
+    const ops::RmsNormGradients result = ops::residual_rms_norm_backward(d_sum, dy, x, gain, rstd);
+    return std::vector{result.dx, result.dgain};
+  });
+}
+
+// What a transformer block consists of.
+void Cases::block(const std::string& rows, const StackConfig& stack, const Tensor& cu_seqlens) {
+  const int64_t count = cu_seqlens.data<int32_t>()[cu_seqlens.numel() - 1];
+  norms(rows, stack, count);
   linears(rows, stack, count);
   self_attention(rows, stack, cu_seqlens);
   const Tensor gate = random({count, stack.ff});
