@@ -17,6 +17,9 @@ Variable view(const Variable& x, Shape shape);
 Variable linear(const Variable& x, const Variable& weight);
 Variable rms_norm(const Variable& x, const Variable& gain, double epsilon);
 Variable rms_norm(const Variable& x, const Variable& gain, double epsilon, DType output);
+Variable rms_norm_rotary(const Variable& x, const Variable& gain, double epsilon, const Tensor& table);
+Variable rms_norm_rotary(const Variable& x, const Variable& gain, double epsilon, const Tensor& table,
+                         DType output);
 // x + delta, and its RMSNorm; `delta` may be undefined.
 struct ResidualRmsNorm {
   Variable sum, y;
@@ -29,7 +32,6 @@ Variable softmax(const Variable& x);
 Variable swiglu(const Variable& gate, const Variable& up);
 Variable swiglu(const Variable& gate, const Variable& up, DType output);
 Variable embedding(const Tensor& ids, const Variable& table);
-Variable rotary(const Variable& x, const Tensor& table);
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
                    const ops::AttentionLayout& layout);
 Variable dense_attention(const Variable& q, const Variable& k, const Variable& v,

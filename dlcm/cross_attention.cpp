@@ -4,7 +4,7 @@
 
 #include "autograd/ops.h"
 #include "nn/sequence_layout.h"
-#include "tensor/ops/rotary.h"
+#include "tensor/ops/rotary_table.h"
 
 namespace dlcm {
 namespace {
@@ -49,22 +49,26 @@ CrossAttention::CrossAttention(nn::Module& parent, const std::string& name, cons
   }
 }
 
-Variable CrossAttention::rotated(const Variable& x, const Tensor& positions) const {
-  if (config_.cross_attention.rope == CrossRope::none) return x;
-  return autograd::rotary(x,
-                          ops::rotary_table(positions, config_.token.head_dim(), nn::kRotaryBase, x.dtype()));
+Variable CrossAttention::normalized(const Variable& x, const nn::Parameter& gain,
+                                    const Tensor& positions) const {
+  if (config_.cross_attention.rope == CrossRope::none) {
+    return autograd::rms_norm(x, gain.variable(), nn::kNormEpsilon);
+  }
+  return autograd::rms_norm_rotary(
+      x, gain.variable(), nn::kNormEpsilon,
+      ops::rotary_table(positions, config_.token.head_dim(), nn::kRotaryBase, x.dtype()));
 }
 
 Variable CrossAttention::queries(nn::ResidualStream& h, const Tensor& positions) const {
   const Variable q = autograd::linear(h.normalized(norm_), q_proj_.variable());
   const Variable heads = autograd::view(q, {q.size(0), config_.token.heads, config_.token.head_dim()});
-  return rotated(autograd::rms_norm(heads, q_norm_.variable(), nn::kNormEpsilon), positions);
+  return normalized(heads, q_norm_, positions);
 }
 
 Variable CrossAttention::keys(const Variable& z, const Tensor& positions) const {
   const Variable k = autograd::view(autograd::linear(z, k_proj_.variable()),
                                     {z.size(0), config_.token.kv_heads, config_.token.head_dim()});
-  return rotated(autograd::rms_norm(k, k_norm_.variable(), nn::kNormEpsilon), positions);
+  return normalized(k, k_norm_, positions);
 }
 
 Variable CrossAttention::values(const Variable& z) const {

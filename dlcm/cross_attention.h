@@ -50,7 +50,8 @@ class CrossAttention : public nn::Module {
   nn::Variable projected(const nn::Variable& heads) const;
   // Adds W_O of the heads' outputs, then the feed-forward part.
   void finish(nn::ResidualStream& h, const nn::Variable& projected) const;
-  nn::Variable rotated(const nn::Variable& x, const Tensor& positions) const;
+  // Norm of each head, rotated where the configuration says so.
+  nn::Variable normalized(const nn::Variable& x, const nn::Parameter& gain, const Tensor& positions) const;
 
   ModelConfig config_;
   nn::Parameter norm_, q_proj_, k_proj_, v_proj_, o_proj_, q_norm_, k_norm_;

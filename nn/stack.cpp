@@ -2,7 +2,7 @@
 
 #include "autograd/checkpoint.h"
 #include "autograd/ops.h"
-#include "tensor/ops/rotary.h"
+#include "tensor/ops/rotary_table.h"
 
 namespace dlcm::nn {
 namespace {

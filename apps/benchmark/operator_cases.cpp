@@ -14,7 +14,8 @@
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/residual_rms_norm.h"
 #include "tensor/ops/rms_norm.h"
-#include "tensor/ops/rotary.h"
+#include "tensor/ops/rms_norm_rotary.h"
+#include "tensor/ops/rotary_table.h"
 #include "tensor/ops/segment_mean.h"
 #include "tensor/ops/smoothing.h"
 #include "tensor/ops/softmax.h"
@@ -154,9 +155,16 @@ void Cases::self_attention(const std::string& rows, const StackConfig& stack, co
   const Tensor positions = nn::positions_of(cu_seqlens);
   forward("rotary_table, " + rows, {positions},
           [=] { return std::vector{ops::rotary_table(positions, q.size(2), nn::kRotaryBase, DType::f32)}; });
-  forward("rotary, " + rows, {q, layout.rotary}, [=] { return std::vector{ops::rotary(q, layout.rotary)}; });
-  backward("rotary, " + rows, {q, layout.rotary},
-           [=] { return std::vector{ops::rotary_backward(q, layout.rotary)}; });
+  const Tensor gain = random({stack.head_dim()});
+  const Tensor dy = random(q.shape());
+  forward("rms_norm_rotary, " + rows, {q, gain, layout.rotary}, [=] {
+    return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, q.dtype())};
+  });
+  backward("rms_norm_rotary, " + rows, {dy, q, gain, layout.rotary}, [=] {
+    const ops::RmsNormGradients result =
+        ops::rms_norm_rotary_backward(dy, q, gain, kEpsilon, layout.rotary);
+    return std::vector{result.dx, result.dgain};
+  });
   attention("attention, " + rows, q, k, v, layout.causal);
 }
 

@@ -23,22 +23,12 @@ void forward(const Tensor& x, const Tensor& gain, double epsilon, const Tensor& 
 }
 
 template <class T>
-void backward_row(const T* dy, const T* x, const T* gain, T rstd, int64_t d, T* dx, T* dgain) {
-  const T correction = row_correction(dy, x, gain, rstd, d);
-#pragma omp simd
-  for (int64_t i = 0; i < d; ++i) {
-    dx[i] = rstd * (gain[i] * dy[i] - x[i] * correction);
-    dgain[i] += dy[i] * x[i] * rstd;
-  }
-}
-
-template <class T>
 void backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tensor& rstd, const Tensor& dx,
               const Tensor& dgain) {
   const int64_t d = gain.numel();
   sum_gain_gradient<T>(rstd.numel(), dgain, [&](int64_t begin, int64_t end, T* sums) {
     for (int64_t row = begin; row < end; ++row) {
-      backward_row(dy.data<T>() + row * d, x.data<T>() + row * d, gain.data<T>(), rstd.data<T>()[row], d,
+      norm_backward_row(dy.data<T>() + row * d, x.data<T>() + row * d, gain.data<T>(), rstd.data<T>()[row], d,
                    dx.data<T>() + row * d, sums);
     }
   });

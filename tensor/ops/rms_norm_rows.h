@@ -44,6 +44,17 @@ T row_correction(const T* dy, const T* x, const T* gain, T rstd, int64_t d) {
   return dot * rstd * rstd / static_cast<T>(d);
 }
 
+template <class T>
+void norm_backward_row(const T* dy, const T* x, const T* gain, T rstd, int64_t d, T* dx, T* dgain) {
+  const T correction = row_correction(dy, x, gain, rstd, d);
+#pragma omp simd
+  for (int64_t i = 0; i < d; ++i) {
+    const T gradient = dy[i];
+    dx[i] = rstd * (gain[i] * gradient - x[i] * correction);
+    dgain[i] += gradient * x[i] * rstd;
+  }
+}
+
 // Calls body(begin, end, sums) for ranges of rows, sums [d] being zeros that take the range's part of dgain;
 // then adds the parts in order.
 template <class T, class Body>
