@@ -1,5 +1,6 @@
 // The differentiable operators. Formulas, shapes and numerics stand in tensor/ops/<name>.h; the wrapper of
-// each is autograd/ops/<name>.cpp.
+// each is autograd/ops/<name>.cpp. Where there is an `output`, it is the dtype of the result: that of the
+// input where it is left out, or bf16.
 #pragma once
 
 #include "autograd/variable.h"
@@ -15,10 +16,22 @@ Variable sum(const Variable& x);  // all elements, shape [1]
 Variable view(const Variable& x, Shape shape);
 Variable linear(const Variable& x, const Variable& weight);
 Variable rms_norm(const Variable& x, const Variable& gain, double epsilon);
+Variable rms_norm(const Variable& x, const Variable& gain, double epsilon, DType output);
+Variable rms_norm_rotary(const Variable& x, const Variable& gain, double epsilon, const Tensor& table);
+Variable rms_norm_rotary(const Variable& x, const Variable& gain, double epsilon, const Tensor& table,
+                         DType output);
+// x + delta, and its RMSNorm; `delta` may be undefined.
+struct ResidualRmsNorm {
+  Variable sum, y;
+};
+ResidualRmsNorm residual_rms_norm(const Variable& x, const Variable& delta, const Variable& gain,
+                                  double epsilon);
+ResidualRmsNorm residual_rms_norm(const Variable& x, const Variable& delta, const Variable& gain,
+                                  double epsilon, DType output);
 Variable softmax(const Variable& x);
 Variable swiglu(const Variable& gate, const Variable& up);
+Variable swiglu(const Variable& gate, const Variable& up, DType output);
 Variable embedding(const Tensor& ids, const Variable& table);
-Variable rotary(const Variable& x, const Tensor& table);
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
                    const ops::AttentionLayout& layout);
 Variable dense_attention(const Variable& q, const Variable& k, const Variable& v,

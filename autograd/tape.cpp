@@ -53,7 +53,7 @@ bool any_gradient(const Node& node) {
 Variable::Variable(Tensor value, bool requires_grad)
     : value_(std::move(value)), slot_(std::make_shared<Slot>()) {
   slot_->shape = value_.shape();
-  slot_->dtype = value_.dtype();
+  slot_->dtype = value_.dtype() == DType::bf16 ? DType::f32 : value_.dtype();
   slot_->device = value_.device();
   slot_->requires_grad = requires_grad;
 }
@@ -61,6 +61,10 @@ Variable::Variable(Tensor value, bool requires_grad)
 Tensor BackwardContext::gradient(size_t index) const {
   const Slot& slot = *outputs_.at(index);
   return slot.grad.defined() ? slot.grad : Tensor::zeros(slot.shape, slot.dtype, slot.device);
+}
+
+Tensor BackwardContext::take_gradient(size_t index) const {
+  return std::exchange(outputs_.at(index)->grad, Tensor());
 }
 
 Tape::Recording::Recording(Tape* tape) : outer_(active_tape()) {
@@ -77,8 +81,8 @@ Tape* Tape::active() {
 void Tape::backward(const std::vector<Root>& roots) {
   std::vector<std::pair<Variable, Tensor>> seeded;
   for (const Root& root : roots) {
-    const Tensor& value = root.value.value();
-    seeded.emplace_back(root.value, Tensor::full(value.shape(), root.seed, value.dtype(), value.device()));
+    const Slot& slot = *root.value.slot();
+    seeded.emplace_back(root.value, Tensor::full(slot.shape, root.seed, slot.dtype, slot.device));
   }
   backward(seeded);
 }

@@ -33,6 +33,9 @@ class BackwardContext {
   const Tensor& saved(size_t index) const { return saved_.at(index); }
   // Gradient of the output `index`; zeros where nothing downstream used that output.
   Tensor gradient(size_t index = 0) const;
+  // The same, which the tape lets go of: where it is unique(), the operator may write over it. Undefined
+  // where nothing downstream used that output.
+  Tensor take_gradient(size_t index = 0) const;
   // Whether the gradient of input `index` will be used; an operator may return an undefined tensor where it
   // is not.
   bool needs(size_t index) const { return inputs_.at(index)->requires_grad; }

@@ -15,7 +15,7 @@ namespace dlcm::autograd {
 // Where the gradient of one value is gathered.
 struct Slot {
   Shape shape;
-  DType dtype = DType::f32;
+  DType dtype = DType::f32;  // of the value; f32 for one of bf16, which is rounded to be multiplied alone
   Device device;
   bool requires_grad = false;
   Tensor grad;  // undefined until the first gradient arrives

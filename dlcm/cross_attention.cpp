@@ -4,7 +4,7 @@
 
 #include "autograd/ops.h"
 #include "nn/sequence_layout.h"
-#include "tensor/ops/rotary.h"
+#include "tensor/ops/rotary_table.h"
 
 namespace dlcm {
 namespace {
@@ -49,23 +49,26 @@ CrossAttention::CrossAttention(nn::Module& parent, const std::string& name, cons
   }
 }
 
-Variable CrossAttention::rotated(const Variable& x, const Tensor& positions) const {
-  if (config_.cross_attention.rope == CrossRope::none) return x;
-  return autograd::rotary(x,
-                          ops::rotary_table(positions, config_.token.head_dim(), nn::kRotaryBase, x.dtype()));
+Variable CrossAttention::normalized(const Variable& x, const nn::Parameter& gain,
+                                    const Tensor& positions) const {
+  if (config_.cross_attention.rope == CrossRope::none) {
+    return autograd::rms_norm(x, gain.variable(), nn::kNormEpsilon);
+  }
+  return autograd::rms_norm_rotary(
+      x, gain.variable(), nn::kNormEpsilon,
+      ops::rotary_table(positions, config_.token.head_dim(), nn::kRotaryBase, x.dtype()));
 }
 
-Variable CrossAttention::queries(const Variable& h, const Tensor& positions) const {
-  const Variable normalized = autograd::rms_norm(h, norm_.variable(), nn::kNormEpsilon);
-  const Variable q = autograd::view(autograd::linear(normalized, q_proj_.variable()),
-                                    {h.size(0), config_.token.heads, config_.token.head_dim()});
-  return rotated(autograd::rms_norm(q, q_norm_.variable(), nn::kNormEpsilon), positions);
+Variable CrossAttention::queries(nn::ResidualStream& h, const Tensor& positions) const {
+  const Variable q = autograd::linear(h.normalized(norm_), q_proj_.variable());
+  const Variable heads = autograd::view(q, {q.size(0), config_.token.heads, config_.token.head_dim()});
+  return normalized(heads, q_norm_, positions);
 }
 
 Variable CrossAttention::keys(const Variable& z, const Tensor& positions) const {
   const Variable k = autograd::view(autograd::linear(z, k_proj_.variable()),
                                     {z.size(0), config_.token.kv_heads, config_.token.head_dim()});
-  return rotated(autograd::rms_norm(k, k_norm_.variable(), nn::kNormEpsilon), positions);
+  return normalized(k, k_norm_, positions);
 }
 
 Variable CrossAttention::values(const Variable& z) const {
@@ -90,19 +93,20 @@ Variable CrossAttention::projected(const Variable& heads) const {
   return autograd::linear(autograd::view(heads, {heads.size(0), config_.token.width}), o_proj_.variable());
 }
 
-Variable CrossAttention::with_mlp(const Variable& y) const {
-  if (!mlp_) return y;
-  return autograd::add(y, mlp_->forward(autograd::rms_norm(y, mlp_norm_->variable(), nn::kNormEpsilon)));
+void CrossAttention::finish(nn::ResidualStream& h, const Variable& projected) const {
+  h.add(projected);
+  if (mlp_) h.add(mlp_->forward(h.normalized(*mlp_norm_)));
 }
 
-Variable CrossAttention::forward(const Variable& h, const Variable& z, const Segmentation& segmentation,
-                                 const Tensor& cu_seqlens, const Variable& p,
-                                 CrossAttentionState* state) const {
+nn::ResidualStream CrossAttention::forward(const Variable& h, const Variable& z,
+                                           const Segmentation& segmentation, const Tensor& cu_seqlens,
+                                           const Variable& p, CrossAttentionState* state) const {
   const Tensor key_begin =
       concept_ranges(segmentation, cu_seqlens, config_.cross_attention, h.dtype()).key_begin;
   const Variable k = keys(z, nn::positions_of(segmentation.cu_seqlens));
   const Variable v = values(z);
-  const Variable q = queries(h, concept_positions(segmentation, key_begin));
+  nn::ResidualStream stream(h);
+  const Variable q = queries(stream, concept_positions(segmentation, key_begin));
   Variable result = projected(attend(q, k, v, segmentation, cu_seqlens));
   if (config_.boundary.predictor == Predictor::learned) {
     result = autograd::straight_through(result, p, segmentation.boundary);
@@ -115,7 +119,8 @@ Variable CrossAttention::forward(const Variable& h, const Variable& z, const Seg
       state->log_lengths.push_back(std::log(static_cast<float>(offsets[i + 1] - offsets[i])));
     }
   }
-  return with_mlp(autograd::add(h, result));
+  finish(stream, result);
+  return stream;
 }
 
 void CrossAttention::append(const Tensor& z, std::span<const int64_t> lengths,
@@ -132,11 +137,13 @@ void CrossAttention::append(const Tensor& z, std::span<const int64_t> lengths,
   }
 }
 
-Variable CrossAttention::step(const Variable& h, std::span<const CrossAttentionState* const> states) const {
+nn::ResidualStream CrossAttention::step(const Variable& h,
+                                        std::span<const CrossAttentionState* const> states) const {
   std::vector<int32_t> positions;
   for (const CrossAttentionState* state : states)
     positions.push_back(static_cast<int32_t>(state->concepts.length()));
-  const Tensor q = queries(h, Tensor::from(positions)).value();
+  nn::ResidualStream stream(h);
+  const Tensor q = queries(stream, Tensor::from(positions)).value();
   const Tensor heads = q.empty_like();
   for (size_t b = 0; b < states.size(); ++b) {
     const auto row = static_cast<int64_t>(b);
@@ -145,7 +152,8 @@ Variable CrossAttention::step(const Variable& h, std::span<const CrossAttentionS
     heads.slice(row, row + 1)
         .copy_from(nn::attend_to_cache(q.slice(row, row + 1), states[b]->concepts, bias));
   }
-  return with_mlp(autograd::add(h, projected(Variable(heads))));
+  finish(stream, projected(Variable(heads)));
+  return stream;
 }
 
 }  // namespace dlcm

@@ -31,25 +31,27 @@ class CrossAttention : public nn::Module {
   // h [T, d], z [M, D]. `p` and `boundary` matter for the predictor `learned` alone: the straight-through
   // path by which the loss reaches p. Where `state` is given (a batch of one document), it receives every
   // concept but the last, which is still open.
-  nn::Variable forward(const nn::Variable& h, const nn::Variable& z, const Segmentation& segmentation,
-                       const Tensor& cu_seqlens, const nn::Variable& p,
-                       CrossAttentionState* state = nullptr) const;
+  nn::ResidualStream forward(const nn::Variable& h, const nn::Variable& z, const Segmentation& segmentation,
+                             const Tensor& cu_seqlens, const nn::Variable& p,
+                             CrossAttentionState* state = nullptr) const;
 
   // Appends one complete concept of `length` tokens to each of B sequences: z [B, D].
   void append(const Tensor& z, std::span<const int64_t> lengths,
               std::span<CrossAttentionState* const> states) const;
   // One token of each of B sequences: h [B, d].
-  nn::Variable step(const nn::Variable& h, std::span<const CrossAttentionState* const> states) const;
+  nn::ResidualStream step(const nn::Variable& h, std::span<const CrossAttentionState* const> states) const;
 
  private:
-  nn::Variable queries(const nn::Variable& h, const Tensor& positions) const;
+  nn::Variable queries(nn::ResidualStream& h, const Tensor& positions) const;
   nn::Variable keys(const nn::Variable& z, const Tensor& positions) const;
   nn::Variable values(const nn::Variable& z) const;
   nn::Variable attend(const nn::Variable& q, const nn::Variable& k, const nn::Variable& v,
                       const Segmentation& segmentation, const Tensor& cu_seqlens) const;
   nn::Variable projected(const nn::Variable& heads) const;
-  nn::Variable with_mlp(const nn::Variable& y) const;
-  nn::Variable rotated(const nn::Variable& x, const Tensor& positions) const;
+  // Adds W_O of the heads' outputs, then the feed-forward part.
+  void finish(nn::ResidualStream& h, const nn::Variable& projected) const;
+  // Norm of each head, rotated where the configuration says so.
+  nn::Variable normalized(const nn::Variable& x, const nn::Parameter& gain, const Tensor& positions) const;
 
   ModelConfig config_;
   nn::Parameter norm_, q_proj_, k_proj_, v_proj_, o_proj_, q_norm_, k_norm_;

@@ -69,8 +69,8 @@ ForwardOutput Dlcm::forward(const PackedBatch& batch, const ForwardOptions& opti
   }
 
   const Variable z = reason(h, p, output.segmentation, options.recompute, state);
-  const Variable y = cross_attention_.forward(h, z, output.segmentation, batch.cu_seqlens, p,
-                                              state ? &state->cross_attention : nullptr);
+  const nn::ResidualStream y = cross_attention_.forward(h, z, output.segmentation, batch.cu_seqlens, p,
+                                                        state ? &state->cross_attention : nullptr);
   output.hidden = decoder_.forward(y, layout, options.recompute, state ? &state->decoder : nullptr);
   if (state) remember(h.value(), p.value(), output.segmentation, *state);
   return output;

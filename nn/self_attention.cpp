@@ -32,10 +32,11 @@ SelfAttention::Projected SelfAttention::project(const Variable& x, const Tensor&
     return autograd::view(autograd::linear(x, projection.variable()), {rows, heads, config_.head_dim()});
   };
   Projected result;
-  result.q = autograd::rms_norm(heads_of(q_proj_, config_.heads), q_norm_.variable(), kNormEpsilon);
-  result.k = autograd::rms_norm(heads_of(k_proj_, config_.kv_heads), k_norm_.variable(), kNormEpsilon);
-  result.q = autograd::rotary(result.q, rotary);
-  result.k = autograd::rotary(result.k, rotary);
+  const auto normalized = [&](const Variable& heads, const Parameter& gain) {
+    return autograd::rms_norm_rotary(heads, gain.variable(), kNormEpsilon, rotary);
+  };
+  result.q = normalized(heads_of(q_proj_, config_.heads), q_norm_);
+  result.k = normalized(heads_of(k_proj_, config_.kv_heads), k_norm_);
   result.v = heads_of(v_proj_, config_.kv_heads);
   return result;
 }

@@ -7,12 +7,10 @@
 #include <span>
 
 #include "nn/key_value_cache.h"
-#include "nn/module.h"
+#include "nn/residual_stream.h"
 #include "nn/sequence_layout.h"
 
 namespace dlcm::nn {
-
-inline constexpr double kNormEpsilon = 1e-6;
 
 // Sizes of a stack of blocks and the muP width its matrices belong to.
 struct BlockConfig {

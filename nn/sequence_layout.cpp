@@ -1,7 +1,7 @@
 #include "nn/sequence_layout.h"
 
 #include "tensor/ops/offsets.h"
-#include "tensor/ops/rotary.h"
+#include "tensor/ops/rotary_table.h"
 
 namespace dlcm::nn {
 

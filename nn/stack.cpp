@@ -2,9 +2,22 @@
 
 #include "autograd/checkpoint.h"
 #include "autograd/ops.h"
-#include "tensor/ops/rotary.h"
+#include "tensor/ops/rotary_table.h"
 
 namespace dlcm::nn {
+namespace {
+
+// The block's output; its input alone is kept for backward, so nothing may be pending between such blocks.
+Variable recomputed(const TransformerBlock& block, const SequenceLayout& layout, const Variable& x) {
+  const auto run = [&block, layout](const std::vector<Variable>& inputs) {
+    ResidualStream stream(inputs.front());
+    block.forward(stream, layout);
+    return std::vector<Variable>{stream.value()};
+  };
+  return autograd::checkpoint(run, {x}).front();
+}
+
+}  // namespace
 
 void truncate(StackState& state, int64_t length) {
   for (KeyValueCache& cache : state.layers) cache.truncate(length);
@@ -31,43 +44,37 @@ SequenceLayout Stack::layout_for(const Tensor& cu_seqlens, DType dtype) const {
   return make_layout(cu_seqlens, config_.head_dim(), dtype);
 }
 
-Variable Stack::normalized(const Variable& x) const {
-  return norm_ ? autograd::rms_norm(x, norm_->variable(), kNormEpsilon) : x;
+Variable Stack::output(ResidualStream& x) const {
+  return norm_ ? x.normalized(*norm_) : x.value();
 }
 
-Variable Stack::forward(const Variable& x, const SequenceLayout& layout, Recompute recompute,
+Variable Stack::forward(ResidualStream x, const SequenceLayout& layout, Recompute recompute,
                         StackState* state) const {
-  Variable y = x;
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     const TransformerBlock& block = *layers_[layer];
     if (recompute == Recompute::block && state == nullptr) {
-      y = autograd::checkpoint(
-              [&block, layout](const std::vector<Variable>& inputs) {
-                return std::vector<Variable>{block.forward(inputs.front(), layout)};
-              },
-              {y})
-              .front();
+      x = recomputed(block, layout, x.value());
     } else {
-      y = block.forward(y, layout, state != nullptr ? &state->layers[layer] : nullptr);
+      block.forward(x, layout, state != nullptr ? &state->layers[layer] : nullptr);
     }
   }
-  if (state != nullptr) state->length += x.size(0);
-  return normalized(y);
+  const Variable y = output(x);
+  if (state != nullptr) state->length += y.size(0);
+  return y;
 }
 
-Variable Stack::step(const Variable& x, std::span<StackState* const> states) const {
+Variable Stack::step(ResidualStream x, std::span<StackState* const> states) const {
   std::vector<int32_t> positions;
   for (const StackState* state : states) positions.push_back(static_cast<int32_t>(state->length));
   const Tensor rotary =
-      ops::rotary_table(Tensor::from(positions), config_.head_dim(), kRotaryBase, x.dtype());
-  Variable y = x;
+      ops::rotary_table(Tensor::from(positions), config_.head_dim(), kRotaryBase, DType::f32);
   std::vector<KeyValueCache*> caches(states.size());
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     for (size_t b = 0; b < states.size(); ++b) caches[b] = &states[b]->layers[layer];
-    y = layers_[layer]->step(y, rotary, caches);
+    layers_[layer]->step(x, rotary, caches);
   }
   for (StackState* state : states) ++state->length;
-  return normalized(y);
+  return output(x);
 }
 
 }  // namespace dlcm::nn

@@ -29,16 +29,16 @@ class Stack : public Module {
   StackState new_state() const;
   // x [T, width] of a packed batch laid out by `layout_for(cu_seqlens)`. Where `state` is given (a batch of
   // one document, a new state), it is filled as if the rows had come one by one.
-  Variable forward(const Variable& x, const SequenceLayout& layout, Recompute recompute,
+  Variable forward(ResidualStream x, const SequenceLayout& layout, Recompute recompute,
                    StackState* state = nullptr) const;
   // One row for each of B sequences: x [B, width]; row b extends states[b].
-  Variable step(const Variable& x, std::span<StackState* const> states) const;
+  Variable step(ResidualStream x, std::span<StackState* const> states) const;
 
   SequenceLayout layout_for(const Tensor& cu_seqlens, DType dtype) const;
   const BlockConfig& config() const { return config_; }
 
  private:
-  Variable normalized(const Variable& x) const;
+  Variable output(ResidualStream& x) const;
 
   BlockConfig config_;
   std::vector<std::unique_ptr<TransformerBlock>> layers_;

@@ -1,7 +1,5 @@
 #include "nn/transformer_block.h"
 
-#include "autograd/ops.h"
-
 namespace dlcm::nn {
 
 TransformerBlock::TransformerBlock(Module& parent, const std::string& name, const BlockConfig& config)
@@ -11,22 +9,15 @@ TransformerBlock::TransformerBlock(Module& parent, const std::string& name, cons
       mlp_norm_(*this, "mlp_norm", {config.width}, vector_role(1.0)),
       mlp_(*this, "mlp", config) {}
 
-Variable TransformerBlock::normalized_for_attention(const Variable& x) const {
-  return autograd::rms_norm(x, attention_norm_.variable(), kNormEpsilon);
+void TransformerBlock::forward(ResidualStream& x, const SequenceLayout& layout, KeyValueCache* cache) const {
+  x.add(attention_.forward(x.normalized(attention_norm_), layout, cache));
+  x.add(mlp_.forward(x.normalized(mlp_norm_)));
 }
 
-Variable TransformerBlock::with_mlp(const Variable& x) const {
-  return autograd::add(x, mlp_.forward(autograd::rms_norm(x, mlp_norm_.variable(), kNormEpsilon)));
-}
-
-Variable TransformerBlock::forward(const Variable& x, const SequenceLayout& layout,
-                                   KeyValueCache* cache) const {
-  return with_mlp(autograd::add(x, attention_.forward(normalized_for_attention(x), layout, cache)));
-}
-
-Variable TransformerBlock::step(const Variable& x, const Tensor& rotary,
-                                std::span<KeyValueCache* const> caches) const {
-  return with_mlp(autograd::add(x, attention_.step(normalized_for_attention(x), rotary, caches)));
+void TransformerBlock::step(ResidualStream& x, const Tensor& rotary,
+                            std::span<KeyValueCache* const> caches) const {
+  x.add(attention_.step(x.normalized(attention_norm_), rotary, caches));
+  x.add(mlp_.forward(x.normalized(mlp_norm_)));
 }
 
 }  // namespace dlcm::nn

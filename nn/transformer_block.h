@@ -12,13 +12,10 @@ class TransformerBlock : public Module {
   TransformerBlock(Module& parent, const std::string& name, const BlockConfig& config);
 
   // As SelfAttention's: x [T, width] of a packed batch, or [B, width], one token per sequence.
-  Variable forward(const Variable& x, const SequenceLayout& layout, KeyValueCache* cache = nullptr) const;
-  Variable step(const Variable& x, const Tensor& rotary, std::span<KeyValueCache* const> caches) const;
+  void forward(ResidualStream& x, const SequenceLayout& layout, KeyValueCache* cache = nullptr) const;
+  void step(ResidualStream& x, const Tensor& rotary, std::span<KeyValueCache* const> caches) const;
 
  private:
-  Variable normalized_for_attention(const Variable& x) const;
-  Variable with_mlp(const Variable& x) const;
-
   Parameter attention_norm_;
   SelfAttention attention_;
   Parameter mlp_norm_;

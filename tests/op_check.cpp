@@ -70,15 +70,15 @@ void check_bits(const std::string& what, const std::vector<Tensor>& found,
 }
 
 // Gradients of the inputs for outputs weighted with fixed random numbers.
-std::vector<Tensor> gradients_of(const OperatorCase& operator_case, const std::vector<Tensor>& inputs) {
+std::vector<Tensor> gradients_of(const autograd::Function& function, const std::vector<Tensor>& inputs) {
   std::vector<Variable> leaves;
   for (const Tensor& input : inputs) leaves.emplace_back(input, true);
   autograd::Tape tape;
   std::vector<std::pair<Variable, Tensor>> roots;
   {
     const autograd::Tape::Recording recording(tape);
-    for (const Variable& output : operator_case.differentiable(leaves)) {
-      const Tensor seed = random_tensor(output.shape(), output.dtype(), 100 + roots.size());
+    for (const Variable& output : function(leaves)) {
+      const Tensor seed = random_tensor(output.shape(), output.slot()->dtype, 100 + roots.size());
       roots.emplace_back(output, seed.to(output.value().device()));
     }
   }
@@ -108,8 +108,8 @@ void check_views(const OperatorCase& operator_case) {
     for (const Tensor& input : inputs) views.push_back(in_the_middle(input));
     check_bits("output from views", operator_case.run(views), operator_case.run(inputs));
     if (operator_case.differentiable) {
-      check_bits("gradient from views", gradients_of(operator_case, views),
-                 gradients_of(operator_case, inputs));
+      check_bits("gradient from views", gradients_of(operator_case.differentiable, views),
+                 gradients_of(operator_case.differentiable, inputs));
     }
     check_bits("input after the run", views, inputs);
   }
@@ -121,8 +121,9 @@ void check_threads(const OperatorCase& operator_case) {
   for (const int count : {1, 2, 3}) {
     const Threads threads(count);
     const std::vector<Tensor> now = operator_case.run(inputs);
-    const std::vector<Tensor> gradients_now =
-        operator_case.differentiable ? gradients_of(operator_case, inputs) : std::vector<Tensor>{};
+    const std::vector<Tensor> gradients_now = operator_case.differentiable
+                                                  ? gradients_of(operator_case.differentiable, inputs)
+                                                  : std::vector<Tensor>{};
     if (count == 1) {
       outputs = now;
       gradients = gradients_now;
@@ -137,8 +138,9 @@ void check_gradients(const OperatorCase& operator_case) {
       autograd::grad_check(operator_case.differentiable, operator_case.inputs, operator_case.gradients);
   CHECK_MESSAGE(result.passed, "gradient: ", result.message);
   const std::vector<Tensor> inputs = converted(operator_case.inputs, DType::f32);
-  check_close("f32 gradient", gradients_of(operator_case, inputs),
-              gradients_of(operator_case, converted(inputs, DType::f64)), 10 * operator_case.tolerance_f32);
+  check_close("f32 gradient", gradients_of(operator_case.differentiable, inputs),
+              gradients_of(operator_case.differentiable, converted(inputs, DType::f64)),
+              10 * operator_case.tolerance_f32);
 }
 
 void check_cuda(const OperatorCase& operator_case) {
@@ -147,8 +149,8 @@ void check_cuda(const OperatorCase& operator_case) {
   check_close("CUDA output", moved(operator_case.run(on_device), Device::cpu()), operator_case.run(inputs),
               operator_case.tolerance_f32);
   if (!operator_case.differentiable) return;
-  check_close("CUDA gradient", moved(gradients_of(operator_case, on_device), Device::cpu()),
-              gradients_of(operator_case, inputs), 10 * operator_case.tolerance_f32);
+  check_close("CUDA gradient", moved(gradients_of(operator_case.differentiable, on_device), Device::cpu()),
+              gradients_of(operator_case.differentiable, inputs), 10 * operator_case.tolerance_f32);
 }
 
 std::string index_of(int64_t flat, const Shape& shape) {
@@ -214,6 +216,27 @@ void check_operator(const OperatorCase& operator_case) {
   check_threads(operator_case);
   if (operator_case.differentiable) check_gradients(operator_case);
   if (operator_case.cuda == CudaKernel::yes && cuda_available()) check_cuda(operator_case);
+}
+
+void check_rounded_output(const std::vector<Tensor>& inputs, const RoundingFunction& function) {
+  const std::vector<Tensor> values = converted(inputs, DType::f32);
+  const auto with_output = [&](DType output) -> autograd::Function {
+    return [&function, output](const auto& variables) { return function(variables, output); };
+  };
+  std::vector<Variable> variables;
+  for (const Tensor& value : values) variables.emplace_back(value);
+  for (const int count : {1, 2, 3}) {
+    const Threads threads(count);
+    const std::vector<Variable> exact = function(variables, DType::f32);
+    const std::vector<Variable> rounded = function(variables, DType::bf16);
+    REQUIRE(exact.size() == rounded.size());
+    CHECK(rounded.back().dtype() == DType::bf16);
+    for (size_t i = 0; i < exact.size(); ++i) {
+      CHECK(bit_equal(rounded[i].value(), exact[i].value().to(rounded[i].dtype())));
+    }
+    check_bits("gradient through a rounded output", gradients_of(with_output(DType::bf16), values),
+               gradients_of(with_output(DType::f32), values));
+  }
 }
 
 }  // namespace dlcm::test

@@ -51,6 +51,13 @@ struct OperatorCase {
 // CUDA result against the CPU's.
 void check_operator(const OperatorCase& operator_case);
 
+// An operator that can round its result, the last of its outputs, to bf16: with 1, 2 and 3 threads the bits
+// of its f32 result, rounded, and the gradients (f32) that it has without rounding. Inputs are f64, used
+// rounded to f32.
+using RoundingFunction = std::function<std::vector<autograd::Variable>(
+    const std::vector<autograd::Variable>& inputs, DType output)>;
+void check_rounded_output(const std::vector<Tensor>& inputs, const RoundingFunction& function);
+
 }  // namespace dlcm::test
 
 #define CHECK_CLOSE(found, expected, tolerance)                                      \

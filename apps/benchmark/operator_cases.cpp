@@ -12,8 +12,10 @@
 #include "tensor/ops/embedding.h"
 #include "tensor/ops/gather_rows.h"
 #include "tensor/ops/matmul.h"
+#include "tensor/ops/residual_rms_norm.h"
 #include "tensor/ops/rms_norm.h"
-#include "tensor/ops/rotary.h"
+#include "tensor/ops/rms_norm_rotary.h"
+#include "tensor/ops/rotary_table.h"
 #include "tensor/ops/segment_mean.h"
 #include "tensor/ops/smoothing.h"
 #include "tensor/ops/softmax.h"
@@ -59,6 +61,7 @@ class Cases {
   Tensor random(Shape shape) { return random_tensor(std::move(shape), ++seed_); }
 
   void embeddings();
+  void norms(const std::string& rows, const StackConfig& stack, int64_t count);
   void block(const std::string& rows, const StackConfig& stack, const Tensor& cu_seqlens);
   void linears(const std::string& rows, const StackConfig& stack, int64_t count);
   void self_attention(const std::string& rows, const StackConfig& stack, const Tensor& cu_seqlens);
@@ -91,13 +94,13 @@ void Cases::embeddings() {
            [=, this] { return std::vector{ops::embedding_backward(dy, batch_.tokens, table.size(0))}; });
 }
 
-// What a transformer block consists of.
-void Cases::block(const std::string& rows, const StackConfig& stack, const Tensor& cu_seqlens) {
-  const int64_t count = cu_seqlens.data<int32_t>()[cu_seqlens.numel() - 1];
+void Cases::norms(const std::string& rows, const StackConfig& stack, int64_t count) {
   const Tensor x = random({count, stack.width});
+  const Tensor delta = random(x.shape());
   const Tensor gain = random({stack.width});
   const Tensor rstd = ops::rms_norm(x, gain, kEpsilon).rstd;
-  const Tensor dy = random({count, stack.width});
+  const Tensor dy = random(x.shape());
+  const Tensor d_sum = random(x.shape());
   forward("rms_norm, " + rows, {x, gain}, [=] {
     const ops::RmsNorm result = ops::rms_norm(x, gain, kEpsilon);
     return std::vector{result.y, result.rstd};
@@ -106,6 +109,20 @@ void Cases::block(const std::string& rows, const StackConfig& stack, const Tenso
     const ops::RmsNormGradients result = ops::rms_norm_backward(dy, x, gain, rstd);
     return std::vector{result.dx, result.dgain};
   });
+  forward("residual_rms_norm, " + rows, {x, delta, gain}, [=] {
+    const ops::ResidualRmsNorm result = ops::residual_rms_norm(x, delta, gain, kEpsilon, x.dtype());
+    return std::vector{result.sum, result.y, result.rstd};
+  });
+  backward("residual_rms_norm, " + rows, {d_sum, dy, x, gain, rstd}, [=] {
+    const ops::RmsNormGradients result = ops::residual_rms_norm_backward(d_sum, dy, x, gain, rstd);
+    return std::vector{result.dx, result.dgain};
+  });
+}
+
+// What a transformer block consists of.
+void Cases::block(const std::string& rows, const StackConfig& stack, const Tensor& cu_seqlens) {
+  const int64_t count = cu_seqlens.data<int32_t>()[cu_seqlens.numel() - 1];
+  norms(rows, stack, count);
   linears(rows, stack, count);
   self_attention(rows, stack, cu_seqlens);
   const Tensor gate = random({count, stack.ff});
@@ -138,9 +155,16 @@ void Cases::self_attention(const std::string& rows, const StackConfig& stack, co
   const Tensor positions = nn::positions_of(cu_seqlens);
   forward("rotary_table, " + rows, {positions},
           [=] { return std::vector{ops::rotary_table(positions, q.size(2), nn::kRotaryBase, DType::f32)}; });
-  forward("rotary, " + rows, {q, layout.rotary}, [=] { return std::vector{ops::rotary(q, layout.rotary)}; });
-  backward("rotary, " + rows, {q, layout.rotary},
-           [=] { return std::vector{ops::rotary_backward(q, layout.rotary)}; });
+  const Tensor gain = random({stack.head_dim()});
+  const Tensor dy = random(q.shape());
+  forward("rms_norm_rotary, " + rows, {q, gain, layout.rotary}, [=] {
+    return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, q.dtype())};
+  });
+  backward("rms_norm_rotary, " + rows, {dy, q, gain, layout.rotary}, [=] {
+    const ops::RmsNormGradients result =
+        ops::rms_norm_rotary_backward(dy, q, gain, kEpsilon, layout.rotary);
+    return std::vector{result.dx, result.dgain};
+  });
   attention("attention, " + rows, q, k, v, layout.causal);
 }
 

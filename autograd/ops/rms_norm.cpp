@@ -6,7 +6,11 @@
 namespace dlcm::autograd {
 
 Variable rms_norm(const Variable& x, const Variable& gain, double epsilon) {
-  auto [y, rstd] = ops::rms_norm(x.value(), gain.value(), epsilon);
+  return rms_norm(x, gain, epsilon, x.dtype());
+}
+
+Variable rms_norm(const Variable& x, const Variable& gain, double epsilon, DType output) {
+  auto [y, rstd] = ops::rms_norm(x.value(), gain.value(), epsilon, output);
   return record(
       "rms_norm", {x, gain}, y, {x.value(), gain.value(), rstd}, [](const BackwardContext& context) {
         auto [dx, dgain] =

@@ -6,8 +6,12 @@
 namespace dlcm::autograd {
 
 Variable swiglu(const Variable& gate, const Variable& up) {
-  return record("swiglu", {gate, up}, ops::swiglu(gate.value(), up.value()), {gate.value(), up.value()},
-                [](const BackwardContext& context) {
+  return swiglu(gate, up, gate.dtype());
+}
+
+Variable swiglu(const Variable& gate, const Variable& up, DType output) {
+  return record("swiglu", {gate, up}, ops::swiglu(gate.value(), up.value(), output),
+                {gate.value(), up.value()}, [](const BackwardContext& context) {
                   auto [dgate, dup] =
                       ops::swiglu_backward(context.gradient(), context.saved(0), context.saved(1));
                   return std::vector<Tensor>{dgate, dup};

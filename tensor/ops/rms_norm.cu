@@ -91,6 +91,7 @@ void rms_norm_forward(const Tensor& x, const Tensor& gain, double epsilon, const
                       const Tensor& rstd) {
   const int64_t rows = rstd.numel();
   check_sizes(rows, gain.numel());
+  DLCM_CHECK(y.dtype() == DType::f32, "rms_norm on CUDA: output of ", y.dtype(), ", expected f32");
   if (rows == 0) return;
   DLCM_LAUNCH(forward_kernel, dim3(static_cast<unsigned>(rows)), dim3(kThreads), 0, nullptr, x.data<float>(),
               gain.data<float>(), static_cast<int>(gain.numel()), static_cast<float>(epsilon),

@@ -3,8 +3,10 @@
 //
 //   rstd_r = 1 / sqrt(mean_i x_ri^2 + epsilon),   y_ri = x_ri rstd_r gain_i
 //
-// x has any shape [..., d], gain shape [d], both f32 or both f64. rstd [rows] is kept for the backward pass.
-// Numerics: sums in the dtype of x, in a fixed order that depends on d alone.
+// x has any shape [..., d], gain shape [d], both f32 or both f64. y is of `output`: the dtype of x (the
+// default), or bf16 of an x of f32, each element rounded once (no CUDA kernel). rstd [rows] is kept for the
+// backward pass. Numerics: sums in the dtype of x, in a fixed order that depends on d alone. Gradients have
+// the dtype of x.
 #pragma once
 
 #include "tensor/tensor.h"
@@ -12,11 +14,14 @@
 namespace dlcm::ops {
 
 struct RmsNorm {
-  Tensor y;     // shape of x
+  Tensor y;     // shape of x, dtype `output`
   Tensor rstd;  // [rows]
 };
-// Throws Error where gain does not have as many elements as the rows of x.
-RmsNorm rms_norm(const Tensor& x, const Tensor& gain, double epsilon);
+// Throws Error where gain does not have as many elements as the rows of x, or `output` is another dtype.
+RmsNorm rms_norm(const Tensor& x, const Tensor& gain, double epsilon, DType output);
+inline RmsNorm rms_norm(const Tensor& x, const Tensor& gain, double epsilon) {
+  return rms_norm(x, gain, epsilon, x.dtype());
+}
 
 //   dx_ri = rstd_r (gain_i dy_ri - x_ri rstd_r^2 mean_j(gain_j dy_rj x_rj)),   dgain_i = sum_r dy_ri x_ri
 //   rstd_r

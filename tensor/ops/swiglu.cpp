@@ -1,6 +1,7 @@
 #include "tensor/ops/swiglu.h"
 
 #include "tensor/dispatch.h"
+#include "tensor/ops/output_dtype.h"
 #include "tensor/parallel.h"
 #include "tensor/profile.h"
 #include "tensor/vector_math.h"
@@ -10,14 +11,14 @@ namespace {
 
 constexpr int64_t kElementsPerRange = 4096;  // an exponential each
 
-template <class T>
+template <class T, class Out>
 void forward(const Tensor& gate, const Tensor& up, const Tensor& y) {
   parallel_for(gate.numel(), kElementsPerRange, [&](int64_t begin, int64_t end) {
     const T* g = gate.data<T>();
     const T* u = up.data<T>();
-    T* out = y.data<T>();
+    Out* out = y.data<Out>();
 #pragma omp simd
-    for (int64_t i = begin; i < end; ++i) out[i] = g[i] * sigmoid(g[i]) * u[i];
+    for (int64_t i = begin; i < end; ++i) out[i] = Out(g[i] * sigmoid(g[i]) * u[i]);
   });
 }
 
@@ -41,7 +42,7 @@ void backward(const Tensor& dy, const Tensor& gate, const Tensor& up, const Tens
 }
 
 void swiglu_forward(const Tensor& gate, const Tensor& up, const Tensor& y) {
-  DLCM_FLOATING(gate.dtype(), T, forward<T>(gate, up, y));
+  DLCM_FLOATING_OUTPUT(gate.dtype(), y.dtype(), T, Out, forward<T, Out>(gate, up, y));
 }
 
 void swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up, const Tensor& dgate,
@@ -63,10 +64,11 @@ void check_alike(const char* name, const Tensor& gate, const Tensor& other) {
 
 }  // namespace
 
-Tensor swiglu(const Tensor& gate, const Tensor& up) {
+Tensor swiglu(const Tensor& gate, const Tensor& up, DType output) {
   check_alike("swiglu", gate, up);
-  const Tensor y = gate.empty_like();
+  check_output("swiglu", gate.dtype(), output);
   const ProfileScope profile("swiglu", 5, gate.numel());
+  const Tensor y = Tensor::empty(gate.shape(), output, gate.device());
   DLCM_DISPATCH_CPU(gate.device(), swiglu_forward(gate, up, y));
   return y;
 }
@@ -74,8 +76,8 @@ Tensor swiglu(const Tensor& gate, const Tensor& up) {
 SwigluGradients swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up) {
   check_alike("swiglu_backward", gate, up);
   check_alike("swiglu_backward", gate, dy);
-  const SwigluGradients result = {gate.empty_like(), up.empty_like()};
   const ProfileScope profile("swiglu_backward", 11, gate.numel());
+  const SwigluGradients result = {gate.empty_like(), up.empty_like()};
   DLCM_DISPATCH_CPU(gate.device(), swiglu_backward(dy, gate, up, result.dgate, result.dup));
   return result;
 }

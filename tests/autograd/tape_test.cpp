@@ -122,6 +122,19 @@ TEST_CASE("gradients of broadcast inputs are summed to their shape") {
   CHECK(scalar.grad().item() == doctest::Approx(ops::sum(ops::add(x.value(), bias.value()))));
 }
 
+TEST_CASE("the gradient of a bf16 value is f32") {
+  const Variable x(Tensor::from<float>({1, 2}).to(DType::bf16), true);
+  Tape tape;
+  Variable y;
+  {
+    const Tape::Recording recording(tape);
+    y = view(x, {2, 1});
+  }
+  tape.backward({{y, 1 + 0x1p-20}});  // more digits than a bf16 has
+  CHECK(x.grad().dtype() == DType::f32);
+  CHECK(x.grad().to_vector<float>() == std::vector<float>(2, 1 + 0x1p-20f));
+}
+
 TEST_CASE("nothing is recorded without a tape, under NoGrad, or where no input needs a gradient") {
   const Variable x = leaf({1});
   CHECK(Tape::active() == nullptr);

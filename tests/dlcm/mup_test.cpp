@@ -77,7 +77,7 @@ class Probe : public nn::Module {
         concepts, backbone_.layout_for(segmentation.cu_seqlens, DType::f32), nn::Recompute::none);
     const Variable z =
         smoothing_.forward(normalized(residual, "backbone/norm"), Variable(), segmentation.cu_seqlens);
-    const Variable y = cross_attention_.forward(h, z, segmentation, batch.cu_seqlens, Variable());
+    const Variable y = cross_attention_.forward(h, z, segmentation, batch.cu_seqlens, Variable()).value();
     const Variable decoded = decoder_.forward(y, layout, nn::Recompute::none);
     const Variable hidden = normalized(decoded, "decoder/norm");
     found["encoder"] = h.value();

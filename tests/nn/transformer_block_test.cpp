@@ -40,7 +40,9 @@ void check_block(const std::string& name, DType dtype, double tolerance) {
   nn::Variable y;
   {
     const autograd::Tape::Recording recording(tape);
-    y = holder.block.forward(x, layout);
+    nn::ResidualStream stream(x);
+    holder.block.forward(stream, layout);
+    y = stream.value();
   }
   test::check_relative(y.value(), golden.tensor("expected/output"), tolerance, name + ": output");
   tape.backward({{y, golden.tensor("inputs/cotangent", dtype)}});

@@ -52,6 +52,15 @@ TEST_CASE("rms_norm over the last dimension") {
   }
 }
 
+TEST_CASE("rms_norm rounded to bf16") {
+  for (const Shape& shape : std::vector<Shape>{{5}, {0, 4}, {2, 3, 17}, {300, 70}}) {
+    check_rounded_output({random_tensor(shape, DType::f64, 10), random_tensor({shape[-1]}, DType::f64, 11)},
+                         [](const auto& in, DType output) {
+                           return std::vector{autograd::rms_norm(in[0], in[1], 1e-6, output)};
+                         });
+  }
+}
+
 TEST_CASE("rms_norm: the result does not depend on the size of a row") {
   const Tensor x = random_tensor({4, 48}, DType::f32, 12);
   const Tensor gain = Tensor::full({48}, 1.0);
@@ -89,6 +98,8 @@ TEST_CASE("rms_norm errors") {
       "rms_norm: gain has shape [3], x has shape [2, 4]; expected one gain per element of a row", Error);
   CHECK_THROWS_WITH_AS(ops::rms_norm(x, Tensor::zeros({4}, DType::f64), 1e-6),
                        "rms_norm: x is f32, gain is f64", Error);
+  CHECK_THROWS_WITH_AS(ops::rms_norm(x, Tensor::zeros({4}), 1e-6, DType::f64),
+                       "rms_norm: output of f64 from an input of f32; expected f32 or bf16", Error);
   CHECK_THROWS_WITH_AS(
       ops::rms_norm_backward(Tensor::zeros({1, 4}), x, Tensor::zeros({4}), Tensor::zeros({2})),
       "rms_norm_backward: dy has shape [1, 4], rstd [2], x [2, 4]", Error);

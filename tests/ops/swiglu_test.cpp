@@ -29,6 +29,14 @@ TEST_CASE("swiglu") {
   }
 }
 
+TEST_CASE("swiglu rounded to bf16") {
+  for (const Shape& shape : std::vector<Shape>{{0}, {3, 5}, {90, 100}}) {
+    check_rounded_output(
+        {random_tensor(shape, DType::f64, 1, 4.0), random_tensor(shape, DType::f64, 2)},
+        [](const auto& in, DType output) { return std::vector{autograd::swiglu(in[0], in[1], output)}; });
+  }
+}
+
 TEST_CASE("swiglu of extreme gates: silu is 0 on the left and the identity on the right") {
   const Tensor gate = Tensor::from<float>({-1e30f, -200, 0, 200, 1e30f});
   const Tensor up = Tensor::full({5}, 2.0);
@@ -42,4 +50,7 @@ TEST_CASE("swiglu errors") {
   CHECK_THROWS_WITH_AS(ops::swiglu(Tensor::zeros({2, 3}), Tensor::zeros({3})),
                        "swiglu: gate has shape [2, 3] of f32, the other operand [3] of f32", Error);
   CHECK_THROWS_AS(ops::swiglu(Tensor::zeros({2}), Tensor::zeros({2}, DType::f64)), Error);
+  const Tensor x = Tensor::zeros({2}, DType::f64);
+  CHECK_THROWS_WITH_AS(ops::swiglu(x, x, DType::bf16),
+                       "swiglu: output of bf16 from an input of f64; expected f64", Error);
 }

@@ -1,0 +1,24 @@
+#include "tensor/ops/rms_norm_rotary.h"
+
+#include "autograd/ops.h"
+#include "autograd/tape.h"
+
+namespace dlcm::autograd {
+
+Variable rms_norm_rotary(const Variable& x, const Variable& gain, double epsilon, const Tensor& table) {
+  return rms_norm_rotary(x, gain, epsilon, table, x.dtype());
+}
+
+Variable rms_norm_rotary(const Variable& x, const Variable& gain, double epsilon, const Tensor& table,
+                         DType output) {
+  return record("rms_norm_rotary", {x, gain},
+                ops::rms_norm_rotary(x.value(), gain.value(), epsilon, table, output),
+                {x.value(), gain.value(), table}, [epsilon](const BackwardContext& context) {
+                  auto [dx, dgain] =
+                      ops::rms_norm_rotary_backward(context.take_gradient(), context.saved(0),
+                                                    context.saved(1), epsilon, context.saved(2));
+                  return std::vector<Tensor>{dx, dgain};
+                });
+}
+
+}  // namespace dlcm::autograd
