@@ -3,6 +3,7 @@
 
 #include "apps/benchmark/benchmarks.h"
 #include "apps/common/command_line.h"
+#include "apps/common/loaded_model.h"
 #include "apps/common/program.h"
 
 namespace dlcm::apps {
@@ -31,7 +32,7 @@ constexpr double kMostSeconds = 3600;
 struct CommandLine {
   std::string what;
   std::string config_file;
-  std::string dtype = "f32";
+  std::string dtype;
   double seconds = 0;
   bool json = false;
 };
@@ -42,7 +43,7 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   parser.add_text("WHAT", line.what, "WHAT", "ops, step, generate or matmul", Presence::required);
   parser.add_input("--config", line.config_file, "FILE",
                    "Configuration (TOML); - reads standard input; default: every key's default");
-  parser.add_text("--dtype", line.dtype, "f32|bf16", "Of computation: f32");
+  parser.add_text("--dtype", line.dtype, "f32|bf16", "Of matrix products; default: train.dtype");
   parser.add_number("--seconds", seconds, {0, kMostSeconds, NumberRange::Excluded::least},
                     "Measure at least so long: the steps altogether (default 5), else each row of a table "
                     "(default 0.2)");
@@ -51,8 +52,6 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   DLCM_CHECK_INPUT(
       line.what == "ops" || line.what == "step" || line.what == "generate" || line.what == "matmul", "'",
       line.what, "': expected ops, step, generate or matmul");
-  DLCM_CHECK_INPUT(line.dtype == "f32" || line.dtype == "bf16", "--dtype '", line.dtype,
-                   "': expected f32 or bf16");
   line.seconds = seconds.value_or(line.what == "step" ? kStepSeconds : kRowSeconds);
   return std::nullopt;
 }
@@ -60,10 +59,7 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
 Config config_of(const CommandLine& line) {
   LoadedConfig loaded =
       line.config_file.empty() ? parse_config("", "the defaults") : load_config(line.config_file);
-  DLCM_CHECK_INPUT(line.dtype == "f32", "--dtype ", line.dtype,
-                   ": models compute in f32 in this version; use --dtype f32");
-  DLCM_CHECK_INPUT(loaded.config.train.dtype == DType::f32,
-                   "train.dtype = \"bf16\": models compute in f32 in ", "this version; use \"f32\"");
+  loaded.config.train.dtype = dtype_option(line.dtype, loaded.config.train.dtype);
   for (const std::string& note : notes_of(loaded)) print_error("benchmark", note);
   return std::move(loaded.config);
 }
@@ -83,7 +79,7 @@ int benchmark_program(int argc, char** argv) {
   Report report;
   report.facts = {{"benchmark", "benchmark", line.what},
                   {"config", "configuration", line.config_file.empty() ? "defaults" : line.config_file},
-                  {"dtype", "dtype", line.dtype},
+                  {"dtype", "dtype", dtype_name(options.config.train.dtype)},
                   {"seconds", "seconds to measure", line.seconds, Unit::number}};
   run_benchmark(line.what, options, report);
   if (line.json) {

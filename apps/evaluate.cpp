@@ -39,6 +39,7 @@ constexpr char kExamples[] =
 struct CommandLine {
   std::string checkpoint;
   std::string data;
+  std::string dtype;
   std::optional<int64_t> max_tokens;
   std::string dump;
   bool logits = false;
@@ -56,6 +57,8 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   parser.add_whole_number(
       "--max-tokens", line.max_tokens, {.least = 1},
       "Tokens to read, at most (but at least one to predict of each domain); default: all");
+  parser.add_text("--dtype", line.dtype, "f32|bf16",
+                  "Of matrix products; default: the one the model was trained in");
   parser.add_output("--dump", line.dump, "FILE.h5",
                     "Write what was predicted, token by token, to this HDF5 file");
   parser.add_flag("--logits", line.logits,
@@ -138,6 +141,7 @@ int evaluate_program(int argc, char** argv) {
   CommandLine line;
   if (const auto end = read_command_line(argc, argv, line)) return *end;
   const LoadedModel loaded = load_model(line.checkpoint);
+  loaded.model->round_operands(dtype_option(line.dtype, loaded.config.train.dtype));
   const TrainConfig& train = loaded.config.train;
   const InputFile data(line.data);
   EvaluationResult result;

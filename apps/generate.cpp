@@ -34,6 +34,7 @@ enum class OutputFormat { text, text_with_concepts, json };
 
 struct CommandLine {
   std::string checkpoint;
+  std::string dtype;
   std::vector<std::string> prompts;
   GenerationOptions options;
   OutputFormat format = OutputFormat::text;
@@ -63,6 +64,8 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
                    Presence::required);
   parser.add_texts("--prompt", line.prompts, "TEXT", "Text to continue; repeatable");
   parser.add_input("--prompt-file", prompt_file, "FILE", "A prompt: all of the file; - reads standard input");
+  parser.add_text("--dtype", line.dtype, "f32|bf16",
+                  "Of matrix products; default: the one the model was trained in");
   add_sampling_options(parser, line.options);
   parser.add_texts("--stop", line.options.stops, "TEXT", "Text ends before this; repeatable");
   parser.add_flag("--ignore-end", ignore_end, "Go on after the end token");
@@ -121,6 +124,7 @@ int generate_program(int argc, char** argv) {
   CommandLine line;
   if (const auto end = read_command_line(argc, argv, line)) return *end;
   const LoadedModel loaded = load_model(line.checkpoint);
+  loaded.model->pack_operands(dtype_option(line.dtype, loaded.config.train.dtype));
   const auto tokenizer = tokenizer_of(loaded);
   if (line.format == OutputFormat::json) {
     run_as_json(loaded, *tokenizer, line);

@@ -102,6 +102,7 @@ int segment_program(int argc, char** argv) {
   CommandLine line;
   if (const auto end = read_command_line(argc, argv, line)) return *end;
   const LoadedModel loaded = load_model(line.checkpoint);
+  loaded.model->pack_operands(loaded.config.train.dtype);
   const auto tokenizer = tokenizer_of(loaded);
   if (!line.html.empty()) {
     std::vector<std::string> inputs = {loaded.path};

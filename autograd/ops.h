@@ -15,6 +15,7 @@ Variable scale(const Variable& x, double factor);
 Variable sum(const Variable& x);  // all elements, shape [1]
 Variable view(const Variable& x, Shape shape);
 Variable linear(const Variable& x, const Variable& weight);
+Variable cast(const Variable& x, DType dtype);  // f32 and bf16
 Variable rms_norm(const Variable& x, const Variable& gain, double epsilon);
 Variable rms_norm(const Variable& x, const Variable& gain, double epsilon, DType output);
 Variable rms_norm_rotary(const Variable& x, const Variable& gain, double epsilon, const Tensor& table);

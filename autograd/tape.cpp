@@ -58,6 +58,14 @@ Variable::Variable(Tensor value, bool requires_grad)
   slot_->requires_grad = requires_grad;
 }
 
+Variable Variable::in_place_of(Tensor value) const {
+  DLCM_CHECK(value.shape() == shape(), "variable: a value of shape ", value.shape(),
+             " in place of one of shape ", shape());
+  Variable other = *this;
+  other.value_ = std::move(value);
+  return other;
+}
+
 Tensor BackwardContext::gradient(size_t index) const {
   const Slot& slot = *outputs_.at(index);
   return slot.grad.defined() ? slot.grad : Tensor::zeros(slot.shape, slot.dtype, slot.device);

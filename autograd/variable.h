@@ -27,6 +27,8 @@ class Variable {
   // A value that needs no gradient.
   explicit Variable(Tensor value) : Variable(std::move(value), false) {}
   Variable(Tensor value, bool requires_grad);
+  // Another value for what gathers its gradient in the same place: this one rounded to bf16.
+  Variable in_place_of(Tensor value) const;
 
   bool defined() const { return value_.defined(); }
   const Tensor& value() const { return value_; }

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autograd/ops.h"
+#include "nn/linear.h"
 #include "nn/sequence_layout.h"
 #include "tensor/ops/rotary_table.h"
 
@@ -60,19 +61,19 @@ Variable CrossAttention::normalized(const Variable& x, const nn::Parameter& gain
 }
 
 Variable CrossAttention::queries(nn::ResidualStream& h, const Tensor& positions) const {
-  const Variable q = autograd::linear(h.normalized(norm_), q_proj_.variable());
+  const Variable q = nn::linear(h.normalized(norm_, q_proj_.operand_dtype()), q_proj_);
   const Variable heads = autograd::view(q, {q.size(0), config_.token.heads, config_.token.head_dim()});
   return normalized(heads, q_norm_, positions);
 }
 
 Variable CrossAttention::keys(const Variable& z, const Tensor& positions) const {
-  const Variable k = autograd::view(autograd::linear(z, k_proj_.variable()),
-                                    {z.size(0), config_.token.kv_heads, config_.token.head_dim()});
+  const Variable k =
+      autograd::view(nn::linear(z, k_proj_), {z.size(0), config_.token.kv_heads, config_.token.head_dim()});
   return normalized(k, k_norm_, positions);
 }
 
 Variable CrossAttention::values(const Variable& z) const {
-  return autograd::view(autograd::linear(z, v_proj_.variable()),
+  return autograd::view(nn::linear(z, v_proj_),
                         {z.size(0), config_.token.kv_heads, config_.token.head_dim()});
 }
 
@@ -90,12 +91,12 @@ Variable CrossAttention::attend(const Variable& q, const Variable& k, const Vari
 }
 
 Variable CrossAttention::projected(const Variable& heads) const {
-  return autograd::linear(autograd::view(heads, {heads.size(0), config_.token.width}), o_proj_.variable());
+  return nn::linear(autograd::view(heads, {heads.size(0), config_.token.width}), o_proj_);
 }
 
 void CrossAttention::finish(nn::ResidualStream& h, const Variable& projected) const {
   h.add(projected);
-  if (mlp_) h.add(mlp_->forward(h.normalized(*mlp_norm_)));
+  if (mlp_) h.add(mlp_->forward(h.normalized(*mlp_norm_, mlp_->input_dtype())));
 }
 
 nn::ResidualStream CrossAttention::forward(const Variable& h, const Variable& z,

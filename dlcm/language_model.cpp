@@ -3,8 +3,8 @@
 #include "autograd/ops.h"
 #include "dlcm/model.h"
 #include "dlcm/transformer.h"
+#include "nn/linear.h"
 #include "tensor/ops/elementwise.h"
-#include "tensor/ops/matmul.h"
 
 namespace dlcm {
 
@@ -22,14 +22,14 @@ nn::Variable LanguageModel::embedded(const Tensor& tokens) const {
 }
 
 Tensor LanguageModel::logits(const Tensor& hidden) const {
-  const Tensor result = ops::linear(hidden, unembedding_->value());
+  const Tensor result = nn::linear(nn::Variable(hidden), *unembedding_).value();
   ops::scale_into(result, 1.0 / config_.token_multiplier());
   return result;
 }
 
 nn::Variable LanguageModel::loss(const nn::Variable& hidden, const Tensor& targets,
                                  Tensor* token_loss) const {
-  return autograd::linear_cross_entropy(hidden, unembedding_->variable(), targets,
+  return autograd::linear_cross_entropy(hidden, unembedding_->operand(), targets,
                                         1.0 / config_.token_multiplier(), token_loss);
 }
 

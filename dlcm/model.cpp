@@ -2,6 +2,7 @@
 
 #include "autograd/ops.h"
 #include "autograd/tape.h"
+#include "nn/linear.h"
 
 namespace dlcm {
 namespace {
@@ -79,7 +80,7 @@ ForwardOutput Dlcm::forward(const PackedBatch& batch, const ForwardOptions& opti
 Variable Dlcm::reason(const Variable& h, const Variable& p, const Segmentation& segmentation,
                       nn::Recompute recompute, DlcmState* state) const {
   const Variable pooled = autograd::segment_mean(h, segmentation.offsets);
-  const Variable concepts = autograd::linear(pooled, concept_proj_.variable());
+  const Variable concepts = nn::linear(pooled, concept_proj_);
   const nn::SequenceLayout layout = backbone_.layout_for(segmentation.cu_seqlens, h.dtype());
   const Variable z = backbone_.forward(concepts, layout, recompute, state ? &state->backbone : nullptr);
   const Variable segment_p = boundary_.predictor() == Predictor::learned ? p : p.detach();
@@ -124,8 +125,7 @@ void Dlcm::close_segments(const std::vector<DlcmState*>& closing) const {
     cross.push_back(&state.cross_attention);
     lengths.push_back(state.open_length);
   }
-  const Tensor z =
-      backbone_.step(autograd::linear(Variable(pooled), concept_proj_.variable()), stacks).value();
+  const Tensor z = backbone_.step(nn::linear(Variable(pooled), concept_proj_), stacks).value();
   for (int64_t b = 0; b < rows; ++b) {
     DlcmState& state = *closing[static_cast<size_t>(b)];
     smoothing_.step(z.data<float>() + b * wide, state.open_probability, state.smoothing);

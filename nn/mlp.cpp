@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autograd/ops.h"
+#include "nn/linear.h"
 
 namespace dlcm::nn {
 
@@ -14,9 +15,9 @@ Mlp::Mlp(Module& parent, const std::string& name, const BlockConfig& config)
                  matrix_role(config.fan_in, 1.0 / std::sqrt(2.0 * static_cast<double>(config.layers)))) {}
 
 Variable Mlp::forward(const Variable& x) const {
-  const Variable gate = autograd::linear(x, gate_proj_.variable());
-  const Variable up = autograd::linear(x, up_proj_.variable());
-  return autograd::linear(autograd::swiglu(gate, up), down_proj_.variable());
+  const Variable gate = linear(x, gate_proj_);
+  const Variable up = linear(x, up_proj_);
+  return linear(autograd::swiglu(gate, up, down_proj_.operand_dtype()), down_proj_);
 }
 
 }  // namespace dlcm::nn

@@ -9,6 +9,8 @@ class Mlp : public Module {
  public:
   Mlp(Module& parent, const std::string& name, const BlockConfig& config);
   Variable forward(const Variable& x) const;  // [rows, width] to [rows, width]
+  // What x had better be of.
+  DType input_dtype() const { return gate_proj_.operand_dtype(); }
 
  private:
   Parameter gate_proj_, up_proj_, down_proj_;

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "tensor/ops/cast.h"
 #include "tensor/parallel.h"
 #include "tensor/random.h"
 
@@ -85,6 +86,18 @@ void Module::initialize(uint64_t seed, DType dtype) {
   for (Parameter* parameter : parameters()) parameter->set_value(initial_value(*parameter, seed, dtype));
 }
 
+void Module::round_operands(DType dtype) {
+  for (Parameter* parameter : parameters()) {
+    if (is_rounded(parameter->role())) parameter->round_operand(dtype);
+  }
+}
+
+void Module::pack_operands(DType dtype) {
+  for (Parameter* parameter : parameters()) {
+    if (is_rounded(parameter->role())) parameter->pack_operand(dtype);
+  }
+}
+
 void Module::clear_gradients() {
   for (Parameter* parameter : parameters()) {
     if (parameter->initialized()) parameter->variable().slot()->grad = Tensor();
@@ -99,7 +112,8 @@ Parameter::Parameter(Module& owner, const std::string& name, Shape shape, Role r
 
 const Variable& Parameter::variable() const {
   DLCM_CHECK(initialized(), "parameter ", path_,
-             " has no value: call initialize() or load a checkpoint first");
+             packed_.defined() ? " is packed for products and has no other value"
+                               : " has no value: call initialize() or load a checkpoint first");
   return variable_;
 }
 
@@ -107,6 +121,36 @@ void Parameter::set_value(const Tensor& value) {
   DLCM_CHECK(value.shape() == shape_, "parameter ", path_, " has shape ", shape_, ", the value given ",
              value.shape());
   variable_ = Variable(value, true);
+  operand_ = Variable();
+  packed_ = ops::PackedWeight();
+}
+
+const Variable& Parameter::operand() const {
+  return operand_.defined() ? operand_ : variable();
+}
+
+DType Parameter::operand_dtype() const {
+  return packed_.defined() ? packed_.arithmetic() : operand().dtype();
+}
+
+void Parameter::round_operand(DType dtype) {
+  if (dtype != DType::bf16) {
+    operand_ = Variable();
+  } else if (operand_.defined()) {
+    ops::cast_into(value(), operand_.value());
+  } else {
+    operand_ = variable().in_place_of(ops::cast(value(), dtype));
+  }
+}
+
+void Parameter::pack_operand(DType dtype) {
+  packed_ = ops::PackedWeight(value(), dtype);
+  variable_ = Variable();
+  operand_ = Variable();
+}
+
+bool is_rounded(const Role& role) {
+  return role.kind == RoleKind::matrix || role.kind == RoleKind::unembedding;
 }
 
 Tensor initial_value(const Parameter& parameter, uint64_t seed, DType dtype) {

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "autograd/variable.h"
+#include "tensor/ops/matmul.h"
 
 namespace dlcm::nn {
 
@@ -65,6 +66,11 @@ class Module {
   // Gives every parameter its initial value: a pure function of (seed, path, role), so that it does not
   // depend on the order of creation, on the device or on other parameters.
   void initialize(uint64_t seed, DType dtype = DType::f32);
+  // bf16: every matrix whose products may be rounded (is_rounded) has from now on an operand in bf16. Call it
+  // again when values have changed.
+  void round_operands(DType dtype);
+  // For inference alone: those matrices are kept only packed for products in `dtype` (f32 or bf16).
+  void pack_operands(DType dtype);
   void clear_gradients();
 
  private:
@@ -94,12 +100,28 @@ class Parameter {
   // Takes the tensor as the value; throws Error naming path and both shapes where they differ.
   void set_value(const Tensor& value);
 
+  // What matrix products read: the value, or its rounding to bf16, whose gradient arrives at the value's
+  // place.
+  const Variable& operand() const;
+  // Dtype of the products: that of the operand, or of the packed weight.
+  DType operand_dtype() const;
+  void round_operand(DType dtype);
+  // The value is given up for a packed one; only nn::linear reads the parameter then.
+  void pack_operand(DType dtype);
+  const ops::PackedWeight& packed() const { return packed_; }
+
  private:
   std::string path_;
   Shape shape_;
   Role role_;
   Variable variable_;
+  Variable operand_;  // undefined where it is the value itself
+  ops::PackedWeight packed_;
 };
+
+// Whether products with a parameter of this role may be rounded: all matrices but those of the boundaries,
+// whose probabilities are float32 whatever the dtype of computation.
+bool is_rounded(const Role& role);
 
 // The initial value of a parameter; see Module::initialize.
 Tensor initial_value(const Parameter& parameter, uint64_t seed, DType dtype);

@@ -10,7 +10,11 @@ void ResidualStream::add(const Variable& delta) {
 }
 
 Variable ResidualStream::normalized(const Parameter& gain) {
-  const auto [sum, y] = autograd::residual_rms_norm(sum_, pending_, gain.variable(), kNormEpsilon);
+  return normalized(gain, sum_.dtype());
+}
+
+Variable ResidualStream::normalized(const Parameter& gain, DType output) {
+  const auto [sum, y] = autograd::residual_rms_norm(sum_, pending_, gain.variable(), kNormEpsilon, output);
   sum_ = sum;
   pending_ = Variable();
   return y;

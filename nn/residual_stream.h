@@ -14,7 +14,8 @@ class ResidualStream {
   ResidualStream(Variable x) : sum_(std::move(x)) {}  // any value can begin a stream
 
   void add(const Variable& delta);
-  // RMSNorm of the stream, with everything that was added.
+  // RMSNorm of the stream, with everything that was added; in bf16 where matrix products alone will read it.
+  Variable normalized(const Parameter& gain, DType output);
   Variable normalized(const Parameter& gain);
   Variable value();
 

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "autograd/ops.h"
+#include "nn/linear.h"
 
 namespace dlcm::nn {
 namespace {
@@ -29,7 +30,7 @@ SelfAttention::SelfAttention(Module& parent, const std::string& name, const Bloc
 SelfAttention::Projected SelfAttention::project(const Variable& x, const Tensor& rotary) const {
   const int64_t rows = x.size(0);
   const auto heads_of = [&](const Parameter& projection, int64_t heads) {
-    return autograd::view(autograd::linear(x, projection.variable()), {rows, heads, config_.head_dim()});
+    return autograd::view(linear(x, projection), {rows, heads, config_.head_dim()});
   };
   Projected result;
   const auto normalized = [&](const Variable& heads, const Parameter& gain) {
@@ -42,7 +43,7 @@ SelfAttention::Projected SelfAttention::project(const Variable& x, const Tensor&
 }
 
 Variable SelfAttention::output(const Variable& heads) const {
-  return autograd::linear(autograd::view(heads, {heads.size(0), config_.width}), o_proj_.variable());
+  return linear(autograd::view(heads, {heads.size(0), config_.width}), o_proj_);
 }
 
 Variable SelfAttention::forward(const Variable& x, const SequenceLayout& layout, KeyValueCache* cache) const {

@@ -29,6 +29,8 @@ class SelfAttention : public Module {
 
   // x [T, width] in a packed batch. Where `cache` is given (a batch of one document), it receives keys and
   // values.
+  // What x had better be of.
+  DType input_dtype() const { return q_proj_.operand_dtype(); }
   Variable forward(const Variable& x, const SequenceLayout& layout, KeyValueCache* cache = nullptr) const;
   // One token for each of B sequences: x [B, width]; row b extends caches[b]. `rotary` is the table of the
   // rows' positions.

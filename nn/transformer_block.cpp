@@ -10,14 +10,14 @@ TransformerBlock::TransformerBlock(Module& parent, const std::string& name, cons
       mlp_(*this, "mlp", config) {}
 
 void TransformerBlock::forward(ResidualStream& x, const SequenceLayout& layout, KeyValueCache* cache) const {
-  x.add(attention_.forward(x.normalized(attention_norm_), layout, cache));
-  x.add(mlp_.forward(x.normalized(mlp_norm_)));
+  x.add(attention_.forward(x.normalized(attention_norm_, attention_.input_dtype()), layout, cache));
+  x.add(mlp_.forward(x.normalized(mlp_norm_, mlp_.input_dtype())));
 }
 
 void TransformerBlock::step(ResidualStream& x, const Tensor& rotary,
                             std::span<KeyValueCache* const> caches) const {
-  x.add(attention_.step(x.normalized(attention_norm_), rotary, caches));
-  x.add(mlp_.forward(x.normalized(mlp_norm_)));
+  x.add(attention_.step(x.normalized(attention_norm_, attention_.input_dtype()), rotary, caches));
+  x.add(mlp_.forward(x.normalized(mlp_norm_, mlp_.input_dtype())));
 }
 
 }  // namespace dlcm::nn

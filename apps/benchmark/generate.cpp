@@ -107,6 +107,7 @@ void benchmark_generate(const BenchmarkOptions& options, Report& report) {
   }
   const std::unique_ptr<LanguageModel> model = make_model(config);
   model->initialize(static_cast<uint64_t>(options.config.train.seed));
+  model->pack_operands(options.config.train.dtype);
   const autograd::NoGrad no_grad;
   report.tables.push_back(prefill_table(*model, options));
   Table table = {"decode",

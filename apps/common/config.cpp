@@ -78,8 +78,6 @@ bool in_range(const Choice&) {
 }
 
 void check_train(const TrainConfig& train) {
-  DLCM_CHECK_INPUT(train.dtype == DType::f32, "train.dtype = \"", dtype_name(train.dtype),
-                   "\": this build computes in f32 only");
   // A piece of a document is at most this long, and a micro-batch holds whole pieces.
   const int64_t longest = std::min(train.context, train.batch_tokens);
   DLCM_CHECK_INPUT(train.micro_tokens >= longest, "train.micro_tokens = ", train.micro_tokens,

@@ -60,6 +60,13 @@ LoadedModel load_model(const std::string& source) {
   return loaded;
 }
 
+DType dtype_option(const std::string& word, DType otherwise) {
+  DLCM_CHECK_INPUT(word.empty() || word == "f32" || word == "bf16", "--dtype '", word,
+                   "': expected f32 or bf16");
+  if (word.empty()) return otherwise;
+  return word == "f32" ? DType::f32 : DType::bf16;
+}
+
 std::unique_ptr<data::Tokenizer> tokenizer_of(const LoadedModel& loaded) {
   return data::tokenizer_of_identity(loaded.tokenizer, loaded.config.model.vocab_size, loaded.path);
 }

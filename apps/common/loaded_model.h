@@ -24,6 +24,10 @@ struct LoadedModel {
 // another shape than the configuration says.
 LoadedModel load_model(const std::string& source);
 
+// What a program's option --dtype says, or `otherwise` where it is not given (empty). Throws InputError for
+// other words than f32 and bf16.
+DType dtype_option(const std::string& word, DType otherwise);
+
 // What turns text into the model's ids and back. Throws InputError that names checkpoint and tokenizer where
 // it is not one that this program holds: the model can then be evaluated on shards, but not write.
 std::unique_ptr<data::Tokenizer> tokenizer_of(const LoadedModel& loaded);

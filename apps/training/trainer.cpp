@@ -12,6 +12,7 @@ Trainer::Trainer(const Config& config) : config_(config), model_(make_model(conf
   const optim::WidthMultipliers multipliers = {config.model.token_multiplier(),
                                                config.model.concept_multiplier()};
   optimizer_ = std::make_unique<optim::AdamW>(model_->parameters(), config.optimizer, multipliers);
+  model_->round_operands(config.train.dtype);
 }
 
 StepMetrics Trainer::step(int64_t step, const std::vector<PackedBatch>& batches,
@@ -34,6 +35,7 @@ StepMetrics Trainer::step(int64_t step, const std::vector<PackedBatch>& batches,
   optimizer_->step(step + 1, metrics.factor,
                    optim::clip_scale(metrics.gradient_norm, config_.optimizer.clip));
   model_->clear_gradients();
+  model_->round_operands(config_.train.dtype);
   return metrics;
 }
 
@@ -58,6 +60,7 @@ void Trainer::restore(const data::CheckpointReader& checkpoint) {
     checkpoint.read_parameter(names[i], optimizer_->parameters()[i]->value());
     checkpoint.read_moments(names[i], optimizer_->moments()[i].m, optimizer_->moments()[i].v);
   }
+  model_->round_operands(config_.train.dtype);
 }
 
 }  // namespace dlcm::apps

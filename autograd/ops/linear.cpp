@@ -1,11 +1,14 @@
 #include "autograd/ops.h"
 #include "autograd/tape.h"
+#include "tensor/ops/cast.h"
 #include "tensor/ops/matmul.h"
 
 namespace dlcm::autograd {
 
 Variable linear(const Variable& x, const Variable& weight) {
-  return record("linear", {x, weight}, ops::linear(x.value(), weight.value()), {x.value(), weight.value()},
+  // For a bf16 weight x is rounded here, once for both products that read it, and kept at half the size.
+  const Tensor input = weight.dtype() == DType::bf16 ? ops::cast(x.value(), DType::bf16) : x.value();
+  return record("linear", {x, weight}, ops::linear(input, weight.value()), {input, weight.value()},
                 [](const BackwardContext& context) {
                   const Tensor dy = context.gradient();
                   std::vector<Tensor> gradients(2);

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "tensor/dispatch.h"
+#include "tensor/ops/cast.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/parallel.h"
 #include "tensor/profile.h"
@@ -80,11 +81,12 @@ void linear_cross_entropy_of(const Tensor& x, const Tensor& weight, const Tensor
   const int64_t per_chunk =
       std::min(rows, std::max(kMinimumRows, kChunkBytes / static_cast<int64_t>(sizeof(T)) / n));
   const Tensor scratch = Tensor::empty({per_chunk, n}, x.dtype());
+  const Tensor operand = weight.dtype() == DType::bf16 ? ops::cast(x, DType::bf16) : x;
   bool first = true;
   for (int64_t begin = 0; begin < rows; begin += per_chunk) {
     const int64_t end = std::min(rows, begin + per_chunk);
     const Tensor logits = scratch.slice(0, end - begin);
-    const Tensor input = x.slice(begin, end);
+    const Tensor input = operand.slice(begin, end);
     ops::matmul_into(input, Transpose::no, weight, Transpose::yes, logits, false);
     chunk_losses(logits, targets.data<int32_t>() + begin, static_cast<T>(logit_scale),
                  result.loss.data<T>() + begin);
@@ -122,8 +124,8 @@ void check_arguments(const Tensor& x, const Tensor& weight, const Tensor& target
   DLCM_CHECK(x.rank() == 2 && weight.rank() == 2 && x.size(1) == weight.size(1) && weight.size(0) > 0,
              "linear_cross_entropy: x has shape ", x.shape(), ", weight ", weight.shape(),
              "; expected [T, d] and [V, d]");
-  DLCM_CHECK(x.dtype() == weight.dtype(), "linear_cross_entropy: x is ", x.dtype(), ", weight is ",
-             weight.dtype());
+  DLCM_CHECK(x.dtype() == weight.dtype() || (x.dtype() == DType::f32 && weight.dtype() == DType::bf16),
+             "linear_cross_entropy: x is ", x.dtype(), ", weight is ", weight.dtype());
   DLCM_CHECK(targets.shape() == Shape{x.size(0)} && targets.dtype() == DType::i32,
              "linear_cross_entropy: targets have shape ", targets.shape(), " and dtype ", targets.dtype(),
              ", expected ", Shape{x.size(0)}, " of i32");
@@ -143,7 +145,7 @@ LinearCrossEntropy linear_cross_entropy(const Tensor& x, const Tensor& weight, c
   LinearCrossEntropy result = {Tensor::empty({x.size(0)}, x.dtype(), x.device()), 0, {}, {}};
   if (gradients == WithGradients::yes) {
     result.dx = x.empty_like();
-    result.dweight = weight.empty_like();
+    result.dweight = Tensor::empty(weight.shape(), x.dtype(), x.device());
   }
   // Its three products announce themselves.
   const ProfileScope profile("linear_cross_entropy", 6, x.size(0) * weight.size(0));

@@ -153,7 +153,6 @@ TEST_CASE("benchmark: tables for people, and one line where the command is wrong
     CHECK(result.output.empty());
     CHECK(result.errors.find(part) != std::string::npos);
   };
-  refused("step --dtype bf16", "--dtype bf16");
   refused("step --dtype f16", "expected f32 or bf16");
   refused("steps", "'steps': expected ops, step, generate or matmul");
   refused("ops --seconds 0", "--seconds '0': expected a number above 0, at most 3600");
