@@ -157,12 +157,10 @@ void Cases::self_attention(const std::string& rows, const StackConfig& stack, co
           [=] { return std::vector{ops::rotary_table(positions, q.size(2), nn::kRotaryBase, DType::f32)}; });
   const Tensor gain = random({stack.head_dim()});
   const Tensor dy = random(q.shape());
-  forward("rms_norm_rotary, " + rows, {q, gain, layout.rotary}, [=] {
-    return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, q.dtype())};
-  });
+  forward("rms_norm_rotary, " + rows, {q, gain, layout.rotary},
+          [=] { return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, q.dtype())}; });
   backward("rms_norm_rotary, " + rows, {dy, q, gain, layout.rotary}, [=] {
-    const ops::RmsNormGradients result =
-        ops::rms_norm_rotary_backward(dy, q, gain, kEpsilon, layout.rotary);
+    const ops::RmsNormGradients result = ops::rms_norm_rotary_backward(dy, q, gain, kEpsilon, layout.rotary);
     return std::vector{result.dx, result.dgain};
   });
   attention("attention, " + rows, q, k, v, layout.causal);

@@ -209,6 +209,7 @@ Tensor matmul(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose
              "; expected rank 2");
   const int64_t m = a.size(transpose_a == Transpose::yes ? 1 : 0);
   const int64_t n = b.size(transpose_b == Transpose::yes ? 0 : 1);
+  const AllocationScope made_by("matmul");
   const Tensor c = Tensor::empty({m, n}, a.dtype(), a.device());
   matmul_into(a, transpose_a, b, transpose_b, c, false);
   return c;
