@@ -16,7 +16,7 @@ Mlp::Mlp(Module& parent, const std::string& name, const BlockConfig& config)
 Variable Mlp::forward(const Variable& x) const {
   const Variable gate = autograd::linear(x, gate_proj_.variable());
   const Variable up = autograd::linear(x, up_proj_.variable());
-  return autograd::linear(autograd::swiglu(gate, up), down_proj_.variable());
+  return autograd::swiglu_linear(gate, up, down_proj_.variable());
 }
 
 }  // namespace dlcm::nn

@@ -130,8 +130,8 @@ void Cases::block(const std::string& rows, const StackConfig& stack, const Tenso
   const Tensor d_hidden = random({count, stack.ff});
   forward("swiglu, " + rows, {gate, up}, [=] { return std::vector{ops::swiglu(gate, up)}; });
   backward("swiglu, " + rows, {d_hidden, gate, up}, [=] {
-    const ops::SwigluGradients result = ops::swiglu_backward(d_hidden, gate, up);
-    return std::vector{result.dgate, result.dup};
+    const ops::SwigluGradients result = ops::swiglu_backward(d_hidden, gate, up, gate.dtype());
+    return std::vector{result.dgate, result.dup, result.y};
   });
 }
 
