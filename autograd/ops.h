@@ -30,8 +30,9 @@ ResidualRmsNorm residual_rms_norm(const Variable& x, const Variable& delta, cons
 ResidualRmsNorm residual_rms_norm(const Variable& x, const Variable& delta, const Variable& gain,
                                   double epsilon, DType output);
 Variable softmax(const Variable& x);
-Variable swiglu(const Variable& gate, const Variable& up);
-Variable swiglu(const Variable& gate, const Variable& up, DType output);
+// linear(swiglu(gate, up), weight) that keeps gate and up alone: their product is made again in backward. It
+// is rounded to bf16 where the weight is.
+Variable swiglu_linear(const Variable& gate, const Variable& up, const Variable& weight);
 Variable embedding(const Tensor& ids, const Variable& table);
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
                    const ops::AttentionLayout& layout);

@@ -32,7 +32,7 @@ void check_gradient(const Node& node, size_t index, const Tensor& gradient) {
              gradient.dtype(), ", expected ", slot.dtype);
 }
 
-void run(const Node& node) {
+void run(Node& node) {
   const std::vector<Tensor> gradients = node.backward(BackwardContext(node.saved, node.inputs, node.outputs));
   DLCM_CHECK(gradients.size() == node.inputs.size(), node.name, ": backward returned ", gradients.size(),
              " gradients for ", node.inputs.size(), " inputs");
@@ -104,7 +104,7 @@ void Tape::backward(const std::vector<std::pair<Variable, Tensor>>& roots) {
     if (root.requires_grad()) accumulate(*root.slot(), gradient);
   }
   while (!nodes_.empty()) {
-    const Node node = std::move(nodes_.back());
+    Node node = std::move(nodes_.back());
     nodes_.pop_back();
     if (any_gradient(node)) run(node);
     for (const auto& output : node.outputs) output->grad = Tensor();

@@ -26,22 +26,23 @@ namespace dlcm::autograd {
 // What an operator's backward function sees.
 class BackwardContext {
  public:
-  BackwardContext(const std::vector<Tensor>& saved, const std::vector<std::shared_ptr<Slot>>& inputs,
+  BackwardContext(std::vector<Tensor>& saved, const std::vector<std::shared_ptr<Slot>>& inputs,
                   const std::vector<std::shared_ptr<Slot>>& outputs)
       : saved_(saved), inputs_(inputs), outputs_(outputs) {}
 
   const Tensor& saved(size_t index) const { return saved_.at(index); }
+  // The same, which the node lets go of: where it is unique(), the operator may write over it.
+  Tensor take_saved(size_t index) const { return std::exchange(saved_.at(index), Tensor()); }
   // Gradient of the output `index`; zeros where nothing downstream used that output.
   Tensor gradient(size_t index = 0) const;
-  // The same, which the tape lets go of: where it is unique(), the operator may write over it. Undefined
-  // where nothing downstream used that output.
+  // Likewise let go of by the tape. Undefined where nothing downstream used that output.
   Tensor take_gradient(size_t index = 0) const;
   // Whether the gradient of input `index` will be used; an operator may return an undefined tensor where it
   // is not.
   bool needs(size_t index) const { return inputs_.at(index)->requires_grad; }
 
  private:
-  const std::vector<Tensor>& saved_;
+  std::vector<Tensor>& saved_;
   const std::vector<std::shared_ptr<Slot>>& inputs_;
   const std::vector<std::shared_ptr<Slot>>& outputs_;
 };

@@ -9,4 +9,7 @@ namespace dlcm::nn {
 // is rounded to it, and who makes x had better make it bf16 at once.
 Variable linear(const Variable& x, const Parameter& weight);
 
+// linear(silu(gate) * up, weight), without keeping what is multiplied.
+Variable swiglu_linear(const Variable& gate, const Variable& up, const Parameter& weight);
+
 }  // namespace dlcm::nn

@@ -2,7 +2,6 @@
 
 #include <cmath>
 
-#include "autograd/ops.h"
 #include "nn/linear.h"
 
 namespace dlcm::nn {
@@ -15,9 +14,7 @@ Mlp::Mlp(Module& parent, const std::string& name, const BlockConfig& config)
                  matrix_role(config.fan_in, 1.0 / std::sqrt(2.0 * static_cast<double>(config.layers)))) {}
 
 Variable Mlp::forward(const Variable& x) const {
-  const Variable gate = linear(x, gate_proj_);
-  const Variable up = linear(x, up_proj_);
-  return linear(autograd::swiglu(gate, up, down_proj_.operand_dtype()), down_proj_);
+  return swiglu_linear(linear(x, gate_proj_), linear(x, up_proj_), down_proj_);
 }
 
 }  // namespace dlcm::nn

@@ -10,6 +10,7 @@
 
 #include "tensor/check.h"
 #include "tensor/dispatch.h"
+#include "tensor/profile.h"
 
 namespace dlcm {
 namespace {
@@ -69,13 +70,18 @@ void* Allocator::take_block(size_t bytes) {
     ++statistics_.system_calls;
   }
   statistics_.allocated_bytes += static_cast<int64_t>(bytes);
-  statistics_.peak_bytes = std::max(statistics_.peak_bytes, statistics_.allocated_bytes);
+  if (held_) held_->add(block, static_cast<int64_t>(bytes), operator_at_work());
+  if (statistics_.allocated_bytes > statistics_.peak_bytes) {
+    statistics_.peak_bytes = statistics_.allocated_bytes;
+    if (held_) held_->note_peak();
+  }
   return block;
 }
 
 void Allocator::release(void* block, size_t bytes) noexcept {
   const std::lock_guard lock(mutex_);
   statistics_.allocated_bytes -= static_cast<int64_t>(bytes);
+  if (held_) held_->remove(block, static_cast<int64_t>(bytes));
   SizeClass& list = classes_.find(size_class(bytes))->second;
   if (kCaching) {
     list.cached.push_back(block);  // within what take_block() reserved
@@ -94,6 +100,19 @@ MemoryStatistics Allocator::statistics() const {
 void Allocator::reset_peak() {
   const std::lock_guard lock(mutex_);
   statistics_.peak_bytes = statistics_.allocated_bytes;
+}
+
+void Allocator::watch() {
+  const std::lock_guard lock(mutex_);
+  statistics_.peak_bytes = statistics_.allocated_bytes;
+  held_.emplace(statistics_.allocated_bytes);
+}
+
+std::vector<HeldBytes> Allocator::unwatch() {
+  const std::lock_guard lock(mutex_);
+  const std::vector<HeldBytes> result = held_->at_peak();
+  held_.reset();
+  return result;
 }
 
 void Allocator::release_cached() {

@@ -14,9 +14,11 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "tensor/device.h"
+#include "tensor/held_bytes.h"
 
 namespace dlcm {
 
@@ -43,6 +45,12 @@ class Allocator {
   // Gives every cached block back to the system.
   void release_cached();
 
+  // From here on each new block remembers the operator that made it (AllocationScope), and what is held is
+  // noted at each new peak; the peak begins anew. Not for timing: every allocation takes longer.
+  void watch();
+  // Ends that, and says what was held at the peak, by operator, most first.
+  std::vector<HeldBytes> unwatch();
+
  private:
   void* take_block(size_t bytes);
   void release(void* block, size_t bytes) noexcept;
@@ -61,7 +69,8 @@ class Allocator {
   };
   std::map<size_t, SizeClass> classes_;
   uint64_t allocations_ = 0;
-  int64_t most_allocated_ = 0;  // peak_bytes without reset_peak()
+  int64_t most_allocated_ = 0;          // peak_bytes without reset_peak()
+  std::optional<HeldByOperator> held_;  // while it is watched
   MemoryStatistics statistics_;
 };
 

@@ -18,12 +18,10 @@ struct Bf16 {
   Bf16() = default;
   // Rounds to nearest, ties to even; NaN stays NaN.
   explicit Bf16(float value) {
+    // One expression without branches: loops over it become vector instructions.
     const auto word = std::bit_cast<uint32_t>(value);
-    if (value != value) {
-      bits = static_cast<uint16_t>((word >> 16) | 0x40);
-    } else {
-      bits = static_cast<uint16_t>((word + 0x7fff + ((word >> 16) & 1)) >> 16);
-    }
+    bits =
+        static_cast<uint16_t>((value != value ? word | 0x400000 : word + 0x7fff + ((word >> 16) & 1)) >> 16);
   }
   explicit operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 namespace dlcm {
 namespace {
@@ -27,6 +28,11 @@ Profiler& profiler() {
   return instance;
 }
 
+const char*& current_operator() {
+  static thread_local const char* name = nullptr;
+  return name;
+}
+
 double seconds_since(Clock::time_point start) {
   return std::chrono::duration<double>(Clock::now() - start).count();
 }
@@ -47,7 +53,17 @@ std::vector<ProfileEntry> profile_stop() {
   return result;
 }
 
-ProfileScope::ProfileScope(const char* name, double flops) : active_(profiler().active) {
+AllocationScope::AllocationScope(const char* name) : outer_(std::exchange(current_operator(), name)) {}
+
+AllocationScope::~AllocationScope() {
+  current_operator() = outer_;
+}
+
+const char* operator_at_work() {
+  return current_operator();
+}
+
+ProfileScope::ProfileScope(const char* name, double flops) : allocations_(name), active_(profiler().active) {
   if (!active_) return;
   auto& open = profiler().open;
   if (!open.empty()) open.back().seconds += seconds_since(open.back().resumed);

@@ -1,4 +1,4 @@
-// Where the time goes: operators announce themselves, `benchmark` reads the totals.
+// Where time and memory go: operators announce themselves, `benchmark` reads the totals.
 //
 //   const ProfileScope profile("attention");
 //
@@ -22,6 +22,22 @@ struct ProfileEntry {
   double flops = 0;
 };
 
+// Names the operator that makes what is allocated in this thread while it lives: see Allocator::watch. Every
+// ProfileScope is one; an operator that allocates its result and then calls one with a scope opens another.
+// `name` must live as long as the process.
+class AllocationScope {
+ public:
+  explicit AllocationScope(const char* name);
+  ~AllocationScope();
+  AllocationScope(const AllocationScope&) = delete;
+  AllocationScope& operator=(const AllocationScope&) = delete;
+
+ private:
+  const char* outer_;
+};
+// The name of the innermost such scope of this thread; null outside of any.
+const char* operator_at_work();
+
 void profile_start();                      // clears the totals and begins
 std::vector<ProfileEntry> profile_stop();  // ends; longest first
 
@@ -35,6 +51,7 @@ class ProfileScope {
   ProfileScope& operator=(const ProfileScope&) = delete;
 
  private:
+  AllocationScope allocations_;
   bool active_ = false;
 };
 

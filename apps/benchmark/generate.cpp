@@ -98,7 +98,8 @@ void benchmark_generate(const BenchmarkOptions& options, Report& report) {
       config.kind == ModelKind::transformer || config.cross_attention.visibility == Visibility::completed,
       "model.cross_attention.visibility = \"containing\": such a model sees the tokens it is to predict and "
       "cannot generate; use \"completed\"");
-  report.groups.push_back(machine_facts(measure_limits(std::min(1.0, 2 * options.seconds))));
+  report.groups.push_back(
+      machine_facts(measure_limits(std::min(1.0, 2 * options.seconds), options.config.train.dtype)));
   if (has_untrained_boundaries(config)) {
     config.boundary.predictor = Predictor::fixed;
     report.notes.push_back(

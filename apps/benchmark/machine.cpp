@@ -39,13 +39,13 @@ int64_t array_bytes(double seconds) {
 }
 
 // Products of growing size, as long as the next one still fits the time.
-void measure_matrices(double seconds, MachineLimits& limits) {
+void measure_matrices(double seconds, DType dtype, MachineLimits& limits) {
   constexpr int64_t kSmallest = 128;
   constexpr int64_t kLargest = 2048;
   for (int64_t size = kSmallest; size <= kLargest; size *= 2) {
-    const Tensor a = random_tensor({size, size}, 1);
-    const Tensor b = random_tensor({size, size}, 2);
-    const Tensor c = a.empty_like();
+    const Tensor a = random_tensor({size, size}, 1).to(dtype);
+    const Tensor b = random_tensor({size, size}, 2).to(dtype);
+    const Tensor c = Tensor::empty({size, size});
     const Timing timing = measure(
         seconds / 5, [&] { ops::matmul_into(a, ops::Transpose::no, b, ops::Transpose::no, c, false); });
     const auto n = static_cast<double>(size);
@@ -83,9 +83,9 @@ void measure_memory(double seconds, MachineLimits& limits) {
 
 }  // namespace
 
-MachineLimits measure_limits(double seconds) {
+MachineLimits measure_limits(double seconds, DType dtype) {
   MachineLimits limits;
-  measure_matrices(seconds, limits);
+  measure_matrices(seconds, dtype, limits);
   measure_memory(seconds, limits);
   return limits;
 }

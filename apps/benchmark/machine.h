@@ -2,11 +2,12 @@
 #pragma once
 
 #include "apps/benchmark/report.h"
+#include "tensor/dtype.h"
 
 namespace dlcm::apps {
 
 struct MachineLimits {
-  double flops = 0;             // per second: the fastest of some square float32 products through ops::matmul
+  double flops = 0;             // per second: the fastest of some square products through ops::matmul
   double read_bytes = 0;        // per second: all threads sum up an array far larger than the caches
   double copy_bytes = 0;        // per second, read and written counted: they copy one half of it to the other
   int64_t fastest_product = 0;  // size of the fastest product
@@ -15,8 +16,9 @@ struct MachineLimits {
 };
 
 // Spends about `seconds` on products and as much on memory. The fastest runs count: other work on the machine
-// must not lower the limits. Below 0.05 s the array may fit the caches.
-MachineLimits measure_limits(double seconds);
+// must not lower the limits. `dtype` is that of the products' operands. Below 0.05 s the array may fit the
+// caches.
+MachineLimits measure_limits(double seconds, DType dtype);
 
 // CPU, threads, build and libraries, and the limits.
 FactGroup machine_facts(const MachineLimits& limits);

@@ -108,7 +108,7 @@ Table empty_table() {
 }  // namespace
 
 void benchmark_matmul(const BenchmarkOptions& options, Report& report) {
-  const MachineLimits limits = measure_limits(std::min(1.0, 2 * options.seconds));
+  const MachineLimits limits = measure_limits(std::min(1.0, 2 * options.seconds), options.config.train.dtype);
   report.groups.push_back(machine_facts(limits));
   report.facts.push_back({"alternative", "alternative", onednn_name()});
   std::vector<Product> products = model_products(options.config);

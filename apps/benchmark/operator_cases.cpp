@@ -130,8 +130,8 @@ void Cases::block(const std::string& rows, const StackConfig& stack, const Tenso
   const Tensor d_hidden = random({count, stack.ff});
   forward("swiglu, " + rows, {gate, up}, [=] { return std::vector{ops::swiglu(gate, up)}; });
   backward("swiglu, " + rows, {d_hidden, gate, up}, [=] {
-    const ops::SwigluGradients result = ops::swiglu_backward(d_hidden, gate, up);
-    return std::vector{result.dgate, result.dup};
+    const ops::SwigluGradients result = ops::swiglu_backward(d_hidden, gate, up, gate.dtype());
+    return std::vector{result.dgate, result.dup, result.y};
   });
 }
 
@@ -157,12 +157,10 @@ void Cases::self_attention(const std::string& rows, const StackConfig& stack, co
           [=] { return std::vector{ops::rotary_table(positions, q.size(2), nn::kRotaryBase, DType::f32)}; });
   const Tensor gain = random({stack.head_dim()});
   const Tensor dy = random(q.shape());
-  forward("rms_norm_rotary, " + rows, {q, gain, layout.rotary}, [=] {
-    return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, q.dtype())};
-  });
+  forward("rms_norm_rotary, " + rows, {q, gain, layout.rotary},
+          [=] { return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, q.dtype())}; });
   backward("rms_norm_rotary, " + rows, {dy, q, gain, layout.rotary}, [=] {
-    const ops::RmsNormGradients result =
-        ops::rms_norm_rotary_backward(dy, q, gain, kEpsilon, layout.rotary);
+    const ops::RmsNormGradients result = ops::rms_norm_rotary_backward(dy, q, gain, kEpsilon, layout.rotary);
     return std::vector{result.dx, result.dgain};
   });
   attention("attention, " + rows, q, k, v, layout.causal);

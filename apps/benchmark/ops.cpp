@@ -37,7 +37,7 @@ std::vector<Value> measured_row(const OperatorCase& one, double seconds, const M
 }  // namespace
 
 void benchmark_ops(const BenchmarkOptions& options, Report& report) {
-  const MachineLimits limits = measure_limits(std::min(1.0, 2 * options.seconds));
+  const MachineLimits limits = measure_limits(std::min(1.0, 2 * options.seconds), options.config.train.dtype);
   report.groups.push_back(machine_facts(limits));
   Table table = {"operators",
                  "Operators, float32",

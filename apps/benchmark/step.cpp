@@ -57,6 +57,23 @@ MeasuredSteps measure_steps(Trainer& trainer, const std::vector<PackedBatch>& ba
   return result;
 }
 
+// Shares of what tensors held when they held the most, in a step of its own.
+Table memory_table(Trainer& trainer, const std::vector<PackedBatch>& batches,
+                   const std::vector<Tensor>& boundaries, int64_t step) {
+  Table table = {"memory",
+                 "Held at the peak, by operator that made it (before the step: weights, moments, input)",
+                 {{"name", "operator"}, {"bytes", "bytes", Unit::bytes}, {"share", "share", Unit::share}},
+                 {}};
+  Allocator& memory = allocator(Device::cpu());
+  memory.watch();
+  trainer.step(step, batches, boundaries);
+  const auto peak = static_cast<double>(memory.statistics().peak_bytes);
+  for (const HeldBytes& held : memory.unwatch()) {
+    table.rows.push_back({held.name, held.bytes, static_cast<double>(held.bytes) / peak});
+  }
+  return table;
+}
+
 // Shares of the measured time; `other` is what no operator announces: the tape, segmentation, drawing
 // boundaries, logging.
 Table operator_table(const MeasuredSteps& steps, const MachineLimits& limits) {
@@ -93,7 +110,7 @@ void benchmark_step(const BenchmarkOptions& options, Report& report) {
   trainer.step(0, batches, boundaries);
   const double to_first_step = seconds_since(options.program_begin);
   const MeasuredSteps steps = measure_steps(trainer, batches, boundaries, options.seconds);
-  const MachineLimits limits = measure_limits(std::min(options.seconds, 0.5));
+  const MachineLimits limits = measure_limits(std::min(options.seconds, 0.5), options.config.train.dtype);
   report.groups.push_back(machine_facts(limits));
 
   const ModelCost cost = cost_of(trainer.model(), config.train.context, config.train.recompute);
@@ -122,6 +139,7 @@ void benchmark_step(const BenchmarkOptions& options, Report& report) {
         {"system_allocations", "allocations from the system", steps.memory.system_calls, Unit::count},
         {"seconds_to_first_step", "program's begin to first step's end, s", to_first_step, Unit::number}}});
   report.tables.push_back(operator_table(steps, limits));
+  report.tables.push_back(memory_table(trainer, batches, boundaries, kWarmUpSteps + timing.runs));
   report.notes.push_back(
       "FLOPs/token: from the configuration (R tokens per concept); the operators count what they do.");
 }

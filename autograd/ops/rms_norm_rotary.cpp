@@ -14,9 +14,8 @@ Variable rms_norm_rotary(const Variable& x, const Variable& gain, double epsilon
   return record("rms_norm_rotary", {x, gain},
                 ops::rms_norm_rotary(x.value(), gain.value(), epsilon, table, output),
                 {x.value(), gain.value(), table}, [epsilon](const BackwardContext& context) {
-                  auto [dx, dgain] =
-                      ops::rms_norm_rotary_backward(context.take_gradient(), context.saved(0),
-                                                    context.saved(1), epsilon, context.saved(2));
+                  auto [dx, dgain] = ops::rms_norm_rotary_backward(
+                      context.take_gradient(), context.saved(0), context.saved(1), epsilon, context.saved(2));
                   return std::vector<Tensor>{dx, dgain};
                 });
 }

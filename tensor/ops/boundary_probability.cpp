@@ -117,8 +117,8 @@ double boundary_probability_of(const double* previous_q, const double* k, int64_
 
 Tensor boundary_probability(const Tensor& q, const Tensor& k, const Tensor& cu_seqlens) {
   check_pair("boundary_probability", q, k, cu_seqlens);
-  const Tensor p = Tensor::empty({q.size(0)}, q.dtype(), q.device());
   const ProfileScope profile("boundary_probability", 6, q.numel());
+  const Tensor p = Tensor::empty({q.size(0)}, q.dtype(), q.device());
   DLCM_DISPATCH_CPU(q.device(), boundary_probability_forward(q, k, first_rows(cu_seqlens), p));
   return p;
 }
@@ -129,8 +129,8 @@ BoundaryProbabilityGradients boundary_probability_backward(const Tensor& dp, con
   DLCM_CHECK(dp.rank() == 1 && dp.numel() == q.size(0) && dp.dtype() == q.dtype(),
              "boundary_probability_backward: dp has shape ", dp.shape(), " of ", dp.dtype(), ", q ",
              q.shape(), " of ", q.dtype());
-  const BoundaryProbabilityGradients result = {q.empty_like(), k.empty_like()};
   const ProfileScope profile("boundary_probability_backward", 12, q.numel());
+  const BoundaryProbabilityGradients result = {q.empty_like(), k.empty_like()};
   DLCM_DISPATCH_CPU(q.device(),
                     boundary_probability_backward(dp, q, k, first_rows(cu_seqlens), result.dq, result.dk));
   return result;

@@ -142,13 +142,13 @@ void check_arguments(const Tensor& x, const Tensor& weight, const Tensor& target
 LinearCrossEntropy linear_cross_entropy(const Tensor& x, const Tensor& weight, const Tensor& targets,
                                         double logit_scale, WithGradients gradients) {
   check_arguments(x, weight, targets);
+  // Its three products announce themselves.
+  const ProfileScope profile("linear_cross_entropy", 6, x.size(0) * weight.size(0));
   LinearCrossEntropy result = {Tensor::empty({x.size(0)}, x.dtype(), x.device()), 0, {}, {}};
   if (gradients == WithGradients::yes) {
     result.dx = x.empty_like();
     result.dweight = Tensor::empty(weight.shape(), x.dtype(), x.device());
   }
-  // Its three products announce themselves.
-  const ProfileScope profile("linear_cross_entropy", 6, x.size(0) * weight.size(0));
   DLCM_DISPATCH_CPU(x.device(), linear_cross_entropy_forward(x, weight, targets, logit_scale, result));
   DLCM_DISPATCH_CPU(x.device(), sum_losses(result.loss, result.sum));
   return result;

@@ -159,23 +159,23 @@ void check_same(const char* name, const Tensor& a, const Tensor& b) {
 
 Tensor add(const Tensor& a, const Tensor& b) {
   check_broadcast("add", a, b);
-  const Tensor y = a.empty_like();
   const ProfileScope profile("add", 1, a.numel());
+  const Tensor y = a.empty_like();
   DLCM_DISPATCH_CPU(a.device(), add(a, b, y));
   return y;
 }
 
 Tensor multiply(const Tensor& a, const Tensor& b) {
   check_broadcast("multiply", a, b);
-  const Tensor y = a.empty_like();
   const ProfileScope profile("multiply", 1, a.numel());
+  const Tensor y = a.empty_like();
   DLCM_DISPATCH_CPU(a.device(), multiply(a, b, y));
   return y;
 }
 
 Tensor scale(const Tensor& x, double factor) {
-  const Tensor y = x.empty_like();
   const ProfileScope profile("scale", 1, x.numel());
+  const Tensor y = x.empty_like();
   DLCM_DISPATCH_CPU(x.device(), scale(x, factor, y));
   return y;
 }
@@ -214,9 +214,9 @@ Tensor sum_to(const Tensor& x, const Shape& shape, const char* operator_name) {
   if (x.shape() == shape) return x;
   DLCM_CHECK(is_trailing(shape, x.shape()), operator_name, ": a gradient of shape ", x.shape(),
              " does not fit an input of shape ", shape);
+  const ProfileScope profile("sum_to", 1, x.numel());
   const Tensor y = Tensor::empty(shape, x.dtype(), x.device());
   if (y.numel() == 0) return y;
-  const ProfileScope profile("sum_to", 1, x.numel());
   DLCM_DISPATCH_CPU(x.device(), sum_rows(x, y));
   return y;
 }

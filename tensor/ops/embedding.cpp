@@ -21,8 +21,8 @@ void check_ids(const Tensor& ids, int64_t vocabulary) {
 Tensor embedding(const Tensor& ids, const Tensor& table) {
   DLCM_CHECK(table.rank() == 2, "embedding: table has shape ", table.shape(), ", expected rank 2");
   check_ids(ids, table.size(0));
-  const Tensor y = Tensor::empty({ids.numel(), table.size(1)}, table.dtype(), table.device());
   const ProfileScope profile("embedding");
+  const Tensor y = Tensor::empty({ids.numel(), table.size(1)}, table.dtype(), table.device());
   DLCM_DISPATCH_CPU(table.device(), gather_rows_forward(table, ids, y));
   return y;
 }
@@ -31,8 +31,8 @@ Tensor embedding_backward(const Tensor& dy, const Tensor& ids, int64_t rows) {
   check_ids(ids, rows);
   DLCM_CHECK(dy.rank() == 2 && dy.size(0) == ids.numel(), "embedding_backward: dy has shape ", dy.shape(),
              ", there are ", ids.numel(), " ids");
-  const Tensor dtable = Tensor::empty({rows, dy.size(1)}, dy.dtype(), dy.device());
   const ProfileScope profile("embedding_backward", 1, dy.numel());
+  const Tensor dtable = Tensor::empty({rows, dy.size(1)}, dy.dtype(), dy.device());
   DLCM_DISPATCH_CPU(dy.device(), gather_rows_backward(dy, ids, dtable));
   return dtable;
 }

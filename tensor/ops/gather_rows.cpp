@@ -78,8 +78,8 @@ Shape with_rows(const Shape& shape, int64_t rows) {
 Tensor gather_rows(const Tensor& x, const Tensor& index) {
   DLCM_CHECK(x.rank() >= 1, "gather_rows: x has no rows");
   check_index("gather_rows", index, x.size(0));
-  const Tensor y = Tensor::empty(with_rows(x.shape(), index.numel()), x.dtype(), x.device());
   const ProfileScope profile("gather_rows");
+  const Tensor y = Tensor::empty(with_rows(x.shape(), index.numel()), x.dtype(), x.device());
   DLCM_DISPATCH_CPU(x.device(), gather_rows_forward(x, index, y));
   return y;
 }
@@ -88,8 +88,8 @@ Tensor gather_rows_backward(const Tensor& dy, const Tensor& index, int64_t rows)
   check_index("gather_rows_backward", index, rows);
   DLCM_CHECK(dy.rank() >= 1 && dy.size(0) == index.numel(), "gather_rows_backward: dy has shape ", dy.shape(),
              ", there are ", index.numel(), " indices");
-  const Tensor dx = Tensor::empty(with_rows(dy.shape(), rows), dy.dtype(), dy.device());
   const ProfileScope profile("gather_rows_backward", 1, dy.numel());
+  const Tensor dx = Tensor::empty(with_rows(dy.shape(), rows), dy.dtype(), dy.device());
   DLCM_DISPATCH_CPU(dy.device(), gather_rows_backward(dy, index, dx));
   return dx;
 }

@@ -97,6 +97,7 @@ Tensor matmul(const Tensor& a, Transpose transpose_a, const Tensor& b, Transpose
              "; expected rank 2");
   const int64_t m = a.size(transpose_a == Transpose::yes ? 1 : 0);
   const int64_t n = b.size(transpose_b == Transpose::yes ? 0 : 1);
+  const AllocationScope made_by("matmul");
   const Tensor c = Tensor::empty({m, n}, result_of(arithmetic_of(a, b)), a.device());
   matmul_into(a, transpose_a, b, transpose_b, c, false);
   return c;
@@ -133,6 +134,7 @@ Tensor linear(const Tensor& x, const PackedWeight& weight) {
              ", the packed weight ", Shape{weight.out(), weight.in()},
              "; expected rows of x as long as those of the weight");
   const int64_t rows = rows_of(x);
+  const AllocationScope made_by("matmul");
   const Tensor y =
       Tensor::empty(with_last(x.shape(), weight.out()), result_of(weight.arithmetic()), x.device());
   const ProfileScope profile("matmul", flops_of(rows, weight.out(), weight.in()));

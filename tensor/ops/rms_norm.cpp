@@ -29,7 +29,7 @@ void backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tenso
   sum_gain_gradient<T>(rstd.numel(), dgain, [&](int64_t begin, int64_t end, T* sums) {
     for (int64_t row = begin; row < end; ++row) {
       norm_backward_row(dy.data<T>() + row * d, x.data<T>() + row * d, gain.data<T>(), rstd.data<T>()[row], d,
-                   dx.data<T>() + row * d, sums);
+                        dx.data<T>() + row * d, sums);
     }
   });
 }

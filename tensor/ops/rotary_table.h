@@ -1,5 +1,5 @@
-// Angles of the rotary position embedding (rms_norm_rotary.h): with f_i = base^(-2i/head_dim), the cosines and
-// sines of p f_i for each position p.
+// Angles of the rotary position embedding (rms_norm_rotary.h): with f_i = base^(-2i/head_dim), the cosines
+// and sines of p f_i for each position p.
 #pragma once
 
 #include "tensor/tensor.h"

@@ -69,8 +69,8 @@ namespace dlcm::ops {
 Tensor segment_mean(const Tensor& x, const Tensor& offsets) {
   DLCM_CHECK(x.rank() == 2, "segment_mean: x has shape ", x.shape(), ", expected rank 2");
   check_offsets("segment_mean", offsets, x.size(0));
-  const Tensor y = Tensor::empty({offsets.numel() - 1, x.size(1)}, x.dtype(), x.device());
   const ProfileScope profile("segment_mean", 1, x.numel());
+  const Tensor y = Tensor::empty({offsets.numel() - 1, x.size(1)}, x.dtype(), x.device());
   DLCM_DISPATCH_CPU(x.device(), segment_mean_forward(x, offsets, y));
   return y;
 }
@@ -80,8 +80,8 @@ Tensor segment_mean_backward(const Tensor& dy, const Tensor& offsets) {
              dy.shape(), ", there are ", offsets.numel(), " offsets");
   const int64_t rows = offsets.data<int32_t>()[offsets.numel() - 1];
   check_offsets("segment_mean_backward", offsets, rows);
-  const Tensor dx = Tensor::empty({rows, dy.size(1)}, dy.dtype(), dy.device());
   const ProfileScope profile("segment_mean_backward", 1, dy.numel());
+  const Tensor dx = Tensor::empty({rows, dy.size(1)}, dy.dtype(), dy.device());
   DLCM_DISPATCH_CPU(dy.device(), segment_mean_backward(dy, offsets, dx));
   return dx;
 }

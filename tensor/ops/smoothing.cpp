@@ -205,8 +205,8 @@ void check_like_z(const char* name, const Tensor& other, const Tensor& z) {
 
 Tensor blend(const Tensor& z, const Tensor& gate, const Tensor& cu_seqlens) {
   check_blend("blend", z, gate, cu_seqlens);
-  const Tensor y = z.empty_like();
   const ProfileScope profile("blend", 7, z.numel());
+  const Tensor y = z.empty_like();
   DLCM_DISPATCH_CPU(z.device(), blend_forward(z, gate, first_rows(cu_seqlens), y));
   return y;
 }
@@ -215,8 +215,8 @@ BlendGradients blend_backward(const Tensor& dy, const Tensor& z, const Tensor& g
                               const Tensor& cu_seqlens) {
   check_blend("blend_backward", z, gate, cu_seqlens);
   check_like_z("blend_backward", dy, z);
-  const BlendGradients result = {z.empty_like(), gate.empty_like()};
   const ProfileScope profile("blend_backward", 6, z.numel());
+  const BlendGradients result = {z.empty_like(), gate.empty_like()};
   DLCM_DISPATCH_CPU(z.device(), blend_backward(dy, z, gate, first_rows(cu_seqlens), result.dz, result.dgate));
   return result;
 }
@@ -227,8 +227,8 @@ void blend_row(const float* z, const float* previous_z, const float* gate, int64
 
 Tensor ema(const Tensor& z, const Tensor& p, const Tensor& cu_seqlens) {
   check_ema("ema", z, p, cu_seqlens);
-  const Tensor y = z.empty_like();
   const ProfileScope profile("ema", 3, z.numel());
+  const Tensor y = z.empty_like();
   DLCM_DISPATCH_CPU(z.device(), ema_forward(z, p, first_rows(cu_seqlens), y));
   return y;
 }
@@ -238,8 +238,8 @@ EmaGradients ema_backward(const Tensor& dy, const Tensor& z, const Tensor& p, co
   check_ema("ema_backward", z, p, cu_seqlens);
   check_like_z("ema_backward", dy, z);
   check_like_z("ema_backward", y, z);
-  const EmaGradients result = {z.empty_like(), p.empty_like()};
   const ProfileScope profile("ema_backward", 6, z.numel());
+  const EmaGradients result = {z.empty_like(), p.empty_like()};
   DLCM_DISPATCH_CPU(z.device(), ema_backward(dy, z, p, y, first_rows(cu_seqlens), result.dz, result.dp));
   return result;
 }

@@ -67,9 +67,9 @@ namespace dlcm::ops {
 
 Tensor softmax(const Tensor& x) {
   DLCM_CHECK(x.rank() >= 1, "softmax: x has no dimensions; expected rows to normalise");
+  const ProfileScope profile("softmax", 5, x.numel());
   const Tensor y = x.empty_like();
   if (y.numel() == 0) return y;
-  const ProfileScope profile("softmax", 5, x.numel());
   DLCM_DISPATCH_CPU(x.device(), softmax_forward(x, y));
   return y;
 }
@@ -77,9 +77,9 @@ Tensor softmax(const Tensor& x) {
 Tensor softmax_backward(const Tensor& dy, const Tensor& y) {
   DLCM_CHECK(dy.shape() == y.shape() && dy.dtype() == y.dtype(), "softmax_backward: dy has shape ",
              dy.shape(), " of ", dy.dtype(), ", y ", y.shape(), " of ", y.dtype());
+  const ProfileScope profile("softmax_backward", 4, y.numel());
   const Tensor dx = y.empty_like();
   if (dx.numel() == 0) return dx;
-  const ProfileScope profile("softmax_backward", 4, y.numel());
   DLCM_DISPATCH_CPU(y.device(), softmax_backward(dy, y, dx));
   return dx;
 }

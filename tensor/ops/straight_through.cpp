@@ -34,8 +34,8 @@ Tensor straight_through_backward(const Tensor& dy, const Tensor& x, const Tensor
              " of ", x.dtype(), "; expected two alike of rank 2");
   DLCM_CHECK(boundary.rank() == 1 && boundary.numel() == x.size(0),
              "straight_through_backward: boundary has shape ", boundary.shape(), ", x ", x.shape());
-  const Tensor dp = Tensor::empty({x.size(0)}, x.dtype(), x.device());
   const ProfileScope profile("straight_through_backward", 2, x.numel());
+  const Tensor dp = Tensor::empty({x.size(0)}, x.dtype(), x.device());
   DLCM_DISPATCH_CPU(x.device(), straight_through_backward(dy, x, boundary, dp));
   return dp;
 }

@@ -22,21 +22,23 @@ void forward(const Tensor& gate, const Tensor& up, const Tensor& y) {
   });
 }
 
-// silu'(x) = sigmoid(x) (1 + x (1 - sigmoid(x)))
-template <class T>
-void backward(const Tensor& dy, const Tensor& gate, const Tensor& up, const Tensor& dgate,
-              const Tensor& dup) {
+// silu'(x) = sigmoid(x) (1 + x (1 - sigmoid(x))). Results may lie where operands do.
+template <class T, class Out>
+void backward(const Tensor& dy, const Tensor& gate, const Tensor& up, const ops::SwigluGradients& result) {
   parallel_for(gate.numel(), kElementsPerRange, [&](int64_t begin, int64_t end) {
     const T* dout = dy.data<T>();
     const T* g = gate.data<T>();
     const T* u = up.data<T>();
-    T* dg = dgate.data<T>();
-    T* du = dup.data<T>();
+    T* dgate = result.dgate.data<T>();
+    T* dup = result.dup.data<T>();
+    Out* y = result.y.data<Out>();
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) {
-      const T s = sigmoid(g[i]);
-      dg[i] = dout[i] * u[i] * s * (T{1} + g[i] * (T{1} - s));
-      du[i] = dout[i] * g[i] * s;
+      const T gradient = dout[i], x = g[i], factor = u[i];
+      const T s = sigmoid(x);
+      dgate[i] = gradient * factor * s * (T{1} + x * (T{1} - s));
+      dup[i] = gradient * x * s;
+      y[i] = Out(x * s * factor);
     }
   });
 }
@@ -45,9 +47,9 @@ void swiglu_forward(const Tensor& gate, const Tensor& up, const Tensor& y) {
   DLCM_FLOATING_OUTPUT(gate.dtype(), y.dtype(), T, Out, forward<T, Out>(gate, up, y));
 }
 
-void swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up, const Tensor& dgate,
-                     const Tensor& dup) {
-  DLCM_FLOATING(gate.dtype(), T, backward<T>(dy, gate, up, dgate, dup));
+void swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up,
+                     const ops::SwigluGradients& result) {
+  DLCM_FLOATING_OUTPUT(gate.dtype(), result.y.dtype(), T, Out, backward<T, Out>(dy, gate, up, result));
 }
 
 }  // namespace
@@ -73,12 +75,17 @@ Tensor swiglu(const Tensor& gate, const Tensor& up, DType output) {
   return y;
 }
 
-SwigluGradients swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up) {
+SwigluGradients swiglu_backward(Tensor dy, Tensor gate, Tensor up, DType output) {
   check_alike("swiglu_backward", gate, up);
   check_alike("swiglu_backward", gate, dy);
-  const ProfileScope profile("swiglu_backward", 11, gate.numel());
-  const SwigluGradients result = {gate.empty_like(), up.empty_like()};
-  DLCM_DISPATCH_CPU(gate.device(), swiglu_backward(dy, gate, up, result.dgate, result.dup));
+  check_output("swiglu_backward", gate.dtype(), output);
+  const ProfileScope profile("swiglu_backward", 12, gate.numel());
+  SwigluGradients result;
+  result.dgate = dy.unique() ? dy : dy.empty_like();
+  result.dup = up.unique() ? up : up.empty_like();
+  const bool replaces_gate = gate.unique() && output == gate.dtype();
+  result.y = replaces_gate ? gate : Tensor::empty(gate.shape(), output, gate.device());
+  DLCM_DISPATCH_CPU(gate.device(), swiglu_backward(dy, gate, up, result));
   return result;
 }
 

@@ -12,10 +12,13 @@ inline Tensor swiglu(const Tensor& gate, const Tensor& up) {
   return swiglu(gate, up, gate.dtype());
 }
 
+// The gradients, and y once more in the same pass, for an operator that has not kept it. They are written
+// over the arguments of which the caller hands over the only handle: dgate over dy, dup over up, y over gate.
 struct SwigluGradients {
   Tensor dgate;
   Tensor dup;
+  Tensor y;  // dtype `output`
 };
-SwigluGradients swiglu_backward(const Tensor& dy, const Tensor& gate, const Tensor& up);
+SwigluGradients swiglu_backward(Tensor dy, Tensor gate, Tensor up, DType output);
 
 }  // namespace dlcm::ops

@@ -89,6 +89,13 @@ TEST_CASE("benchmark step: times, FLOPs, bytes, and shares that add up to 1") {
       CHECK((*row_named(report["operators"], name))["gflops"] > 0);
     }
     REQUIRE(row_named(report["operators"], "other") != nullptr);
+    int64_t held = 0;
+    for (const json& row : report["memory"]) held += row["bytes"].get<int64_t>();
+    CHECK(held == step["peak_bytes"]);
+    for (const std::string name : {"held before", "matmul", "attention"}) {
+      CAPTURE(name);
+      CHECK(row_named(report["memory"], name) != nullptr);
+    }
     CHECK(step["tokens_per_concept"].is_number() == (kind == ModelKind::dlcm));
   }
 }

@@ -22,7 +22,7 @@ struct Network {
 
   std::vector<Variable> block(const std::vector<Variable>& in) const {
     const Variable hidden = linear(rms_norm(in[0], gain, 1e-6), weight);
-    return {add(in[0], swiglu(hidden, hidden)), softmax(hidden)};
+    return {add(in[0], multiply(hidden, hidden)), softmax(hidden)};
   }
 };
 

@@ -133,8 +133,7 @@ TEST_CASE("rms_norm_rotary errors") {
                        "rms_norm_rotary: gain has shape [3], x has shape [2, 1, 4]; expected one gain per "
                        "element of a row",
                        Error);
-  CHECK_THROWS_WITH_AS(
-      run(Tensor::zeros({2, 1, 4}, DType::f64), Tensor::zeros({4}, DType::f64), DType::f64),
-      "rms_norm_rotary: x is f64, table is f32", Error);
+  CHECK_THROWS_WITH_AS(run(Tensor::zeros({2, 1, 4}, DType::f64), Tensor::zeros({4}, DType::f64), DType::f64),
+                       "rms_norm_rotary: x is f64, table is f32", Error);
   CHECK_THROWS_AS(run(Tensor::zeros({2, 1, 4}), Tensor::zeros({4}), DType::f64), Error);
 }

@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include "tensor/check.h"
+#include "tensor/profile.h"
 
 using namespace dlcm;
 
@@ -111,4 +112,38 @@ TEST_CASE("allocator: what no machine has is an error, not a crash") {
   CHECK_THROWS_AS(pool.allocate(size_t{1} << 59), Error);
   CHECK(pool.statistics().allocated_bytes == 0);
 #endif
+}
+
+TEST_CASE("allocator: what is held at the peak, by the operator that made it") {
+  Allocator pool(Device::cpu());
+  auto weights = pool.allocate(1000);
+  pool.watch();
+  std::shared_ptr<void> result, inner, again;
+  {
+    const ProfileScope outer("outer");
+    result = pool.allocate(300);
+    {
+      const ProfileScope scope("inner");
+      inner = pool.allocate(4000);
+      inner.reset();
+      inner = pool.allocate(70);
+    }
+    again = pool.allocate(20);
+  }
+  const auto by_nobody = pool.allocate(5);
+  weights.reset();  // a block from before may go as well
+  CHECK(pool.statistics().peak_bytes == 5300);
+  const std::vector<HeldBytes> held = pool.unwatch();
+  REQUIRE(held.size() == 3);
+  CHECK((held[0].name == "inner" && held[0].bytes == 4000));
+  CHECK((held[1].name == "held before" && held[1].bytes == 1000));
+  CHECK((held[2].name == "outer" && held[2].bytes == 300));
+  result.reset();  // after it: nothing is noted any more
+
+  pool.watch();
+  const auto later = pool.allocate(50);
+  const std::vector<HeldBytes> second = pool.unwatch();
+  REQUIRE(second.size() == 2);
+  CHECK(second[0].bytes == 95);  // what the first watch has left
+  CHECK((second[1].name == "no operator" && second[1].bytes == 50));
 }
