@@ -34,7 +34,7 @@ int64_t bytes_of(int64_t words) {
 
 template <class E>
 Plan plan_of(const Gemm& g) {
-  constexpr int64_t kMostRows = 6 * kKernelRows;  // with kBlockWords words each a fifth of a core's L2 cache
+  constexpr int64_t kMostRows = 7 * kKernelRows;  // with kBlockWords words each a fifth of a core's L2 cache
   constexpr int64_t kTasks = 16;                  // enough for the threads of one machine
   constexpr int64_t kFewestPanels = 4;            // below these, packing A again costs too much
   constexpr int64_t kChunkWords = int64_t{1} << 20;  // of A and B together: they stay in the last cache
