@@ -43,6 +43,15 @@ void run(Node& node) {
   }
 }
 
+Saved kept_of(Tensor tensor, const std::vector<Variable>& inputs) {
+  for (const Variable& input : inputs) {
+    const bool same = tensor.defined() && input.defined() && tensor.raw_data() == input.value().raw_data() &&
+                      tensor.shape() == input.shape();
+    if (same && input.recipe()) return {Tensor(), input.recipe()};
+  }
+  return {std::move(tensor), nullptr};
+}
+
 bool any_gradient(const Node& node) {
   return std::any_of(node.outputs.begin(), node.outputs.end(),
                      [](const std::shared_ptr<Slot>& output) { return output->grad.defined(); });
@@ -66,6 +75,12 @@ Variable Variable::in_place_of(Tensor value) const {
   return other;
 }
 
+Variable Variable::with_recipe(std::function<Tensor()> make) const {
+  Variable result = *this;
+  if (requires_grad()) result.recipe_ = std::make_shared<Recipe>(std::move(make));
+  return result;
+}
+
 Tensor BackwardContext::gradient(size_t index) const {
   const Slot& slot = *outputs_.at(index);
   return slot.grad.defined() ? slot.grad : Tensor::zeros(slot.shape, slot.dtype, slot.device);
@@ -73,6 +88,11 @@ Tensor BackwardContext::gradient(size_t index) const {
 
 Tensor BackwardContext::take_gradient(size_t index) const {
   return std::exchange(outputs_.at(index)->grad, Tensor());
+}
+
+Tensor BackwardContext::gathered(size_t index) const {
+  const Tensor& sum = inputs_.at(index)->grad;
+  return sum.defined() && sum.unique() ? sum : Tensor();
 }
 
 Tape::Recording::Recording(Tape* tape) : outer_(active_tape()) {
@@ -115,7 +135,8 @@ int64_t Tape::saved_bytes() const {
   std::set<const void*> seen;
   int64_t bytes = 0;
   for (const Node& node : nodes_) {
-    for (const Tensor& tensor : node.saved) {
+    for (const Saved& saved : node.saved) {
+      const Tensor& tensor = saved.tensor;
       if (tensor.defined() && seen.insert(tensor.raw_data()).second)
         bytes += static_cast<int64_t>(tensor.bytes());
     }
@@ -138,7 +159,8 @@ std::vector<Variable> record_many(const char* name, const std::vector<Variable>&
   results.reserve(outputs.size());
   for (Tensor& output : outputs) results.emplace_back(std::move(output), needed);
   if (!needed) return results;
-  Node node = {name, {}, {}, std::move(saved), std::move(backward)};
+  Node node = {name, {}, {}, {}, std::move(backward)};
+  for (Tensor& tensor : saved) node.saved.push_back(kept_of(std::move(tensor), inputs));
   for (const Variable& input : inputs) node.inputs.push_back(input.slot());
   for (const Variable& result : results) node.outputs.push_back(result.slot());
   Tape::active()->append(std::move(node));

@@ -10,8 +10,9 @@
 //
 // Operators append nodes to the tape that records in their thread; the order of the list is already a
 // topological order, so backward() is a loop, with no recursion and no sorting. A node lists the tensors it
-// saved and lets go of them as soon as it has run. Kernels overwrite; the engine alone accumulates, sums
-// broadcast dimensions and checks count, shape and dtype of what an operator returns, naming the operator.
+// saved and lets go of them as soon as it has run. Kernels overwrite; the engine accumulates (an operator may
+// do that in place: gathered), sums broadcast dimensions and checks count, shape and dtype of what an
+// operator returns, naming the operator.
 #pragma once
 
 #include <functional>
@@ -23,26 +24,39 @@
 
 namespace dlcm::autograd {
 
+// What a node keeps for backward: a tensor, or how to make it again.
+struct Saved {
+  Tensor tensor;
+  std::shared_ptr<Recipe> recipe;  // null where the tensor is kept
+  const Tensor& value() const { return recipe ? recipe->value() : tensor; }
+};
+
 // What an operator's backward function sees.
 class BackwardContext {
  public:
-  BackwardContext(std::vector<Tensor>& saved, const std::vector<std::shared_ptr<Slot>>& inputs,
+  BackwardContext(std::vector<Saved>& saved, const std::vector<std::shared_ptr<Slot>>& inputs,
                   const std::vector<std::shared_ptr<Slot>>& outputs)
       : saved_(saved), inputs_(inputs), outputs_(outputs) {}
 
-  const Tensor& saved(size_t index) const { return saved_.at(index); }
+  const Tensor& saved(size_t index) const { return saved_.at(index).value(); }
   // The same, which the node lets go of: where it is unique(), the operator may write over it.
-  Tensor take_saved(size_t index) const { return std::exchange(saved_.at(index), Tensor()); }
+  Tensor take_saved(size_t index) const {
+    const Saved taken = std::exchange(saved_.at(index), {});
+    return taken.value();
+  }
   // Gradient of the output `index`; zeros where nothing downstream used that output.
   Tensor gradient(size_t index = 0) const;
   // Likewise let go of by the tape. Undefined where nothing downstream used that output.
   Tensor take_gradient(size_t index = 0) const;
+  // The gradient of input `index` as gathered so far, where the operator may add to it in place, and then
+  // returns an undefined tensor for that input; undefined where there is none or others hold it.
+  Tensor gathered(size_t index) const;
   // Whether the gradient of input `index` will be used; an operator may return an undefined tensor where it
   // is not.
   bool needs(size_t index) const { return inputs_.at(index)->requires_grad; }
 
  private:
-  std::vector<Tensor>& saved_;
+  std::vector<Saved>& saved_;
   const std::vector<std::shared_ptr<Slot>>& inputs_;
   const std::vector<std::shared_ptr<Slot>>& outputs_;
 };
@@ -54,7 +68,7 @@ struct Node {
   const char* name;
   std::vector<std::shared_ptr<Slot>> inputs;
   std::vector<std::shared_ptr<Slot>> outputs;
-  std::vector<Tensor> saved;
+  std::vector<Saved> saved;
   BackwardFunction backward;
 };
 
@@ -91,7 +105,7 @@ class Tape {
 
   void append(Node node) { nodes_.push_back(std::move(node)); }
   size_t size() const { return nodes_.size(); }
-  // Bytes that the nodes have saved, a tensor saved twice counted once.
+  // Bytes that the nodes have saved, a tensor saved twice counted once, one to be made again not at all.
   int64_t saved_bytes() const;
   // Forgets what was recorded.
   void clear() { nodes_.clear(); }
@@ -110,7 +124,7 @@ class NoGrad : public Tape::Recording {
 };
 
 // What every differentiable operator ends with: the output as a Variable, recorded if a tape is active and an
-// input needs a gradient.
+// input needs a gradient. Of a saved tensor that is the value of an input with a recipe, the recipe is kept.
 Variable record(const char* name, std::initializer_list<Variable> inputs, Tensor output,
                 std::vector<Tensor> saved, BackwardFunction backward);
 // The same for an operator of several outputs or of a number of inputs known at run time.

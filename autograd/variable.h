@@ -5,6 +5,7 @@
 // gradients' places (Slot).
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <utility>
 
@@ -19,6 +20,22 @@ struct Slot {
   Device device;
   bool requires_grad = false;
   Tensor grad;  // undefined until the first gradient arrives
+};
+
+// How to make a value again from tensors that are kept anyway. What operators save of a Variable that has a
+// recipe is the recipe: see record().
+class Recipe {
+ public:
+  explicit Recipe(std::function<Tensor()> make) : make_(std::move(make)) {}
+  // Made when it is first asked for, and kept as long as the recipe.
+  const Tensor& value() {
+    if (!value_.defined()) value_ = make_();
+    return value_;
+  }
+
+ private:
+  std::function<Tensor()> make_;
+  Tensor value_;
 };
 
 class Variable {
@@ -45,9 +62,15 @@ class Variable {
   Variable detach() const { return Variable(value_); }
   const std::shared_ptr<Slot>& slot() const { return slot_; }
 
+  // From now on operators save how to make the value, bit by bit, in place of the value. Does nothing where
+  // no gradient is needed. Worth it where `make` is a pass over few bytes.
+  Variable with_recipe(std::function<Tensor()> make) const;
+  const std::shared_ptr<Recipe>& recipe() const { return recipe_; }  // may be null
+
  private:
   Tensor value_;
   std::shared_ptr<Slot> slot_;
+  std::shared_ptr<Recipe> recipe_;
 };
 
 }  // namespace dlcm::autograd

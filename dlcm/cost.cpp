@@ -46,11 +46,11 @@ void add_parameters(ModelCost& cost, const LanguageModel& model) {
   }
 }
 
-// Values of one row that a block keeps for backward: x, its norm, q before and after QK-norm, attention's
-// output, the sum, its norm (7 widths); k before and after, v; gate, up.
+// Values of one row that a block keeps for backward: x, q before its norm, attention's output, the sum (4
+// widths); k before its norm, v; gate, up. Norms and the product of gate and up are made again.
 double block_activations(const StackConfig& stack) {
   return kFloatBytes *
-         static_cast<double>(7 * stack.width + 3 * stack.kv_heads * stack.head_dim() + 2 * stack.ff);
+         static_cast<double>(4 * stack.width + 2 * stack.kv_heads * stack.head_dim() + 2 * stack.ff);
 }
 
 void add_stack(ModelCost& cost, const std::string& name, const StackConfig& stack, int64_t layers,
@@ -77,7 +77,7 @@ void add_cross_attention(ModelCost& cost, const ModelConfig& config, double cont
   const double per_key =
       config.cross_attention.implementation == CrossImplementation::replicated ? 1.0 + 1.0 / r : 1.0 / r;
   entry.activation_bytes_per_token +=
-      kFloatBytes * (5 * width + 3 * kv * per_key + 2.0 * static_cast<double>(config.cross_attention.ff));
+      kFloatBytes * (3 * width + 2 * kv * per_key + 2.0 * static_cast<double>(config.cross_attention.ff));
 }
 
 }  // namespace

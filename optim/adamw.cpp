@@ -1,10 +1,12 @@
 #include "optim/adamw.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "tensor/dispatch.h"
+#include "tensor/ops/cast.h"
 #include "tensor/ops/elementwise.h"
-#include "tensor/parallel.h"
+#include "tensor/parallel_arrays.h"
 #include "tensor/profile.h"
 
 namespace dlcm::optim {
@@ -17,8 +19,10 @@ struct Update {
   double beta1, beta2, correction1, correction2, rate, epsilon, decay, gradient_scale;
 };
 
+// Elements [begin, end) of a parameter.
 template <class T>
-void update(const Update& u, const Tensor& weight, const Tensor& gradient, const AdamW::Moments& moments) {
+void update(const Update& u, const Tensor& weight, const Tensor& gradient, const AdamW::Moments& moments,
+            int64_t begin, int64_t end) {
   const auto beta1 = static_cast<T>(u.beta1);
   const auto beta2 = static_cast<T>(u.beta2);
   const auto rate = static_cast<T>(u.rate / u.correction1);
@@ -30,15 +34,13 @@ void update(const Update& u, const Tensor& weight, const Tensor& gradient, const
   const T* g = gradient.data<T>();
   T* m = moments.m.data<T>();
   T* v = moments.v.data<T>();
-  parallel_for(weight.numel(), kGrain, [&](int64_t begin, int64_t end) {
 #pragma omp simd
-    for (int64_t i = begin; i < end; ++i) {
-      const T scaled = g[i] * scale;
-      m[i] = beta1 * m[i] + (T{1} - beta1) * scaled;
-      v[i] = beta2 * v[i] + (T{1} - beta2) * scaled * scaled;
-      w[i] -= rate * m[i] / (std::sqrt(v[i] * root) + epsilon) + decay * w[i];
-    }
-  });
+  for (int64_t i = begin; i < end; ++i) {
+    const T scaled = g[i] * scale;
+    m[i] = beta1 * m[i] + (T{1} - beta1) * scaled;
+    v[i] = beta2 * v[i] + (T{1} - beta2) * scaled * scaled;
+    w[i] -= rate * m[i] / (std::sqrt(v[i] * root) + epsilon) + decay * w[i];
+  }
 }
 
 double base_rate(const nn::Role& role, const AdamWConfig& config) {
@@ -64,11 +66,11 @@ GroupRates group_rates(const nn::Role& role, const AdamWConfig& config, const Wi
 }
 
 double global_gradient_norm(const std::vector<nn::Parameter*>& parameters) {
-  double squares = 0;
+  std::vector<Tensor> gradients;
   for (const nn::Parameter* parameter : parameters) {
-    if (parameter->grad().defined()) squares += ops::sum_of_squares(parameter->grad());
+    if (parameter->grad().defined()) gradients.push_back(parameter->grad());
   }
-  return std::sqrt(squares);
+  return std::sqrt(ops::sum_of_squares(gradients));
 }
 
 double clip_scale(double norm, double clip) {
@@ -85,15 +87,15 @@ AdamW::AdamW(std::vector<nn::Parameter*> parameters, const AdamWConfig& config,
 }
 
 void AdamW::step(int64_t step, double factor, double gradient_scale) {
-  int64_t elements = 0;
-  for (const nn::Parameter* parameter : parameters_) elements += parameter->shape().numel();
-  const ProfileScope profile("adamw", 16, elements);
   const double correction1 = 1.0 - std::pow(config_.beta1, static_cast<double>(step));
   const double correction2 = 1.0 - std::pow(config_.beta2, static_cast<double>(step));
-  for (size_t i = 0; i < parameters_.size(); ++i) {
+  std::vector<int64_t> sizes;  // 0 of a parameter without a gradient
+  for (const nn::Parameter* parameter : parameters_) {
+    sizes.push_back(parameter->grad().defined() ? parameter->shape().numel() : 0);
+  }
+  const ProfileScope profile("adamw", 16, std::accumulate(sizes.begin(), sizes.end(), int64_t{0}));
+  parallel_for_arrays(sizes, kGrain, [&](int64_t, size_t i, int64_t begin, int64_t end) {
     const Tensor& weight = parameters_[i]->value();
-    const Tensor& gradient = parameters_[i]->grad();
-    if (!gradient.defined()) continue;
     const GroupRates& rates = rates_[i];
     const Update u = {config_.beta1,
                       config_.beta2,
@@ -103,8 +105,13 @@ void AdamW::step(int64_t step, double factor, double gradient_scale) {
                       rates.epsilon,
                       factor * rates.decay_rate,
                       gradient_scale};
-    DLCM_FLOATING(weight.dtype(), T, update<T>(u, weight, gradient, moments_[i]));
-  }
+    DLCM_FLOATING(weight.dtype(), T, update<T>(u, weight, parameters_[i]->grad(), moments_[i], begin, end));
+    // The operand of matrix products follows its weight while that is in the cache.
+    if (parameters_[i]->operand_dtype() == DType::bf16) {
+      ops::round_elements(weight.data<float>() + begin, end - begin,
+                          parameters_[i]->operand().value().data<Bf16>() + begin);
+    }
+  });
 }
 
 }  // namespace dlcm::optim

@@ -57,7 +57,7 @@ class AdamW {
         const WidthMultipliers& multipliers);
 
   // Updates every parameter that has a gradient, in one pass over its elements. `step` counts from 1;
-  // gradients are multiplied with `gradient_scale` on the way.
+  // gradients are multiplied with `gradient_scale` on the way. Operands in bf16 follow their values.
   void step(int64_t step, double factor, double gradient_scale);
 
   // Moments in the order of the parameters; zeros before the first step. Those of a checkpoint are read into

@@ -16,12 +16,13 @@ enum class DType : uint8_t { f32, f64, bf16, i32, i64, u8, u16, u32 };
 struct Bf16 {
   uint16_t bits = 0;
   Bf16() = default;
-  // Rounds to nearest, ties to even; NaN stays NaN.
-  explicit Bf16(float value) {
-    // One expression without branches: loops over it become vector instructions.
+  explicit Bf16(float value) : bits(rounded_bits(value)) {}
+  // Rounds to nearest, ties to even; NaN stays NaN. Without branches: loops over it become vector
+  // instructions.
+  static uint16_t rounded_bits(float value) {
     const auto word = std::bit_cast<uint32_t>(value);
-    bits =
-        static_cast<uint16_t>((value != value ? word | 0x400000 : word + 0x7fff + ((word >> 16) & 1)) >> 16);
+    const uint32_t nearest = word + 0x7fff + ((word >> 16) & 1);
+    return static_cast<uint16_t>((value != value ? word | 0x400000 : nearest) >> 16);
   }
   explicit operator float() const { return std::bit_cast<float>(static_cast<uint32_t>(bits) << 16); }
 };

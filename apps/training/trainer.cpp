@@ -35,7 +35,6 @@ StepMetrics Trainer::step(int64_t step, const std::vector<PackedBatch>& batches,
   optimizer_->step(step + 1, metrics.factor,
                    optim::clip_scale(metrics.gradient_norm, config_.optimizer.clip));
   model_->clear_gradients();
-  model_->round_operands(config_.train.dtype);
   return metrics;
 }
 

@@ -25,7 +25,10 @@ ResidualRmsNorm residual_rms_norm(const Variable& x, const Variable& delta, cons
                                                         context.saved(0), context.saved(1), context.saved(2));
                     return adds ? std::vector<Tensor>{dx, dgain, dx} : std::vector<Tensor>{dx, dgain};
                   });
-  return {results[0], results[1]};
+  const auto again = [sum = sum, gain = gain.value(), rstd = rstd, output] {
+    return ops::rms_norm_again(sum, gain, rstd, output);
+  };
+  return {results[0], results[1].with_recipe(again)};
 }
 
 }  // namespace dlcm::autograd

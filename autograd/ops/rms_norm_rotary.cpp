@@ -11,13 +11,17 @@ Variable rms_norm_rotary(const Variable& x, const Variable& gain, double epsilon
 
 Variable rms_norm_rotary(const Variable& x, const Variable& gain, double epsilon, const Tensor& table,
                          DType output) {
-  return record("rms_norm_rotary", {x, gain},
-                ops::rms_norm_rotary(x.value(), gain.value(), epsilon, table, output),
-                {x.value(), gain.value(), table}, [epsilon](const BackwardContext& context) {
-                  auto [dx, dgain] = ops::rms_norm_rotary_backward(
-                      context.take_gradient(), context.saved(0), context.saved(1), epsilon, context.saved(2));
-                  return std::vector<Tensor>{dx, dgain};
-                });
+  const auto forward = [x = x.value(), gain = gain.value(), epsilon, table, output] {
+    return ops::rms_norm_rotary(x, gain, epsilon, table, output);
+  };
+  const Variable result =
+      record("rms_norm_rotary", {x, gain}, forward(), {x.value(), gain.value(), table},
+             [epsilon](const BackwardContext& context) {
+               auto [dx, dgain] = ops::rms_norm_rotary_backward(context.take_gradient(), context.saved(0),
+                                                                context.saved(1), epsilon, context.saved(2));
+               return std::vector<Tensor>{dx, dgain};
+             });
+  return result.with_recipe(forward);
 }
 
 }  // namespace dlcm::autograd

@@ -1,5 +1,5 @@
 #include "autograd/ops.h"
-#include "autograd/tape.h"
+#include "autograd/ops/linear_gradients.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/ops/swiglu.h"
 
@@ -14,7 +14,7 @@ Variable swiglu_linear(const Variable& gate, const Variable& up, const Variable&
                   auto [dgate, dup, y] =
                       ops::swiglu_backward(ops::linear_backward_input(dy, context.saved(2)),
                                            context.take_saved(0), context.take_saved(1), operand);
-                  return std::vector<Tensor>{dgate, dup, ops::linear_backward_weight(dy, y)};
+                  return std::vector<Tensor>{dgate, dup, linear_weight_gradient(context, 2, dy, y)};
                 });
 }
 

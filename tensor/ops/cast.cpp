@@ -1,6 +1,7 @@
 #include "tensor/ops/cast.h"
 
 #include "tensor/dispatch.h"
+#include "tensor/ops/output_dtype.h"
 #include "tensor/parallel.h"
 #include "tensor/profile.h"
 
@@ -9,24 +10,28 @@ namespace {
 
 constexpr int64_t kElementsPerRange = 16384;
 
-template <class From, class To>
-void convert(const Tensor& x, const Tensor& result) {
-  parallel_for(x.numel(), kElementsPerRange, [&](int64_t begin, int64_t end) {
-    const From* from = x.data<From>();
-    To* to = result.data<To>();
-    for (int64_t i = begin; i < end; ++i) to[i] = static_cast<To>(from[i]);
-  });
+void widen_elements(const Bf16* from, int64_t count, float* to) {
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<float>(from[i]);
 }
 
 void cast_forward(const Tensor& x, const Tensor& result) {
-  if (x.dtype() == DType::f32) return convert<float, Bf16>(x, result);
-  convert<Bf16, float>(x, result);
+  parallel_for(x.numel(), kElementsPerRange, [&](int64_t begin, int64_t end) {
+    if (x.dtype() == DType::f32) {
+      ops::round_elements(x.data<float>() + begin, end - begin, result.data<Bf16>() + begin);
+    } else {
+      widen_elements(x.data<Bf16>() + begin, end - begin, result.data<float>() + begin);
+    }
+  });
 }
 
 }  // namespace
 }  // namespace dlcm::cpu
 
 namespace dlcm::ops {
+
+void round_elements(const float* from, int64_t count, Bf16* to) {
+  for (int64_t i = 0; i < count; ++i) put(from[i], to[i]);
+}
 
 void cast_into(const Tensor& x, const Tensor& result) {
   const auto is = [&](DType from, DType to) { return x.dtype() == from && result.dtype() == to; };

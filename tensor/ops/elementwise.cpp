@@ -1,10 +1,11 @@
 #include "tensor/ops/elementwise.h"
 
 #include <algorithm>
+#include <numeric>
 #include <vector>
 
 #include "tensor/dispatch.h"
-#include "tensor/parallel.h"
+#include "tensor/parallel_arrays.h"
 #include "tensor/profile.h"
 
 namespace dlcm::cpu {
@@ -120,6 +121,21 @@ void weighted_sum(const Tensor& x, const Tensor& weights, double& total) {
   DLCM_FLOATING(x.dtype(), T, total = dot<T>(x, weights));
 }
 
+void sum_of_squares(const std::vector<Tensor>& tensors, double& total) {
+  std::vector<int64_t> sizes;
+  for (const Tensor& x : tensors) sizes.push_back(x.numel());
+  const int64_t elements = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
+  std::vector<double> partial(static_cast<size_t>((elements + kElementsPerRange - 1) / kElementsPerRange));
+  parallel_for_arrays(sizes, kElementsPerRange, [&](int64_t range, size_t i, int64_t begin, int64_t end) {
+    DLCM_FLOATING(tensors[i].dtype(), T, {
+      const T* in = tensors[i].data<T>();
+      partial[static_cast<size_t>(range)] += sum_of_range(
+          begin, end, [in](int64_t j) { return static_cast<double>(in[j]) * static_cast<double>(in[j]); });
+    });
+  });
+  for (const double part : partial) total += part;
+}
+
 void sum_rows(const Tensor& x, const Tensor& y) {
   DLCM_FLOATING(x.dtype(), T, sum_rows_of<T>(x, y));
 }
@@ -198,8 +214,13 @@ double sum(const Tensor& x) {
   return total;
 }
 
-double sum_of_squares(const Tensor& x) {
-  return weighted_sum(x, x);
+double sum_of_squares(const std::vector<Tensor>& tensors) {
+  int64_t elements = 0;
+  for (const Tensor& x : tensors) elements += x.numel();
+  const ProfileScope profile("sum_of_squares", 2, elements);
+  double total = 0;
+  if (!tensors.empty()) DLCM_DISPATCH_CPU(tensors.front().device(), sum_of_squares(tensors, total));
+  return total;
 }
 
 double weighted_sum(const Tensor& x, const Tensor& weights) {

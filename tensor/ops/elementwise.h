@@ -15,9 +15,10 @@ Tensor scale(const Tensor& x, double factor);
 void add_into(const Tensor& target, const Tensor& x);
 void scale_into(const Tensor& target, double factor);
 
-// Sum of all elements; sum of their squares (for gradient norms). Float64 accumulation.
+// Sum of all elements.
 double sum(const Tensor& x);
-double sum_of_squares(const Tensor& x);
+// Of all elements of all tensors, in one pass (for gradient norms).
+double sum_of_squares(const std::vector<Tensor>& tensors);
 // sum_i x_i w_i, both of the same shape.
 double weighted_sum(const Tensor& x, const Tensor& weights);
 

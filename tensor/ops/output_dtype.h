@@ -21,6 +21,20 @@
     }                                                               \
   } while (false)
 
+namespace dlcm {
+
+// to = x, rounded where `to` is bf16. GCC makes vector instructions of this where it does not of `to =
+// Bf16(x)`.
+template <class T>
+void put(T x, T& to) {
+  to = x;
+}
+inline void put(float x, Bf16& to) {
+  to.bits = Bf16::rounded_bits(x);
+}
+
+}  // namespace dlcm
+
 namespace dlcm::ops {
 
 // Throws Error naming the operator unless `output` is the dtype of the input, or bf16 of f32.

@@ -22,6 +22,16 @@ void forward(const Tensor& x, const Tensor& gain, double epsilon, const Tensor& 
   });
 }
 
+template <class T, class Out>
+void again(const Tensor& x, const Tensor& gain, const Tensor& rstd, const Tensor& y) {
+  const int64_t d = gain.numel();
+  parallel_for(rstd.numel(), grain_for(d), [&](int64_t begin, int64_t end) {
+    for (int64_t row = begin; row < end; ++row) {
+      normalize_row(x.data<T>() + row * d, gain.data<T>(), rstd.data<T>()[row], d, y.data<Out>() + row * d);
+    }
+  });
+}
+
 template <class T>
 void backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tensor& rstd, const Tensor& dx,
               const Tensor& dgain) {
@@ -37,6 +47,10 @@ void backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tenso
 void rms_norm_forward(const Tensor& x, const Tensor& gain, double epsilon, const Tensor& y,
                       const Tensor& rstd) {
   DLCM_FLOATING_OUTPUT(x.dtype(), y.dtype(), T, Out, forward<T, Out>(x, gain, epsilon, y, rstd));
+}
+
+void rms_norm_again(const Tensor& x, const Tensor& gain, const Tensor& rstd, const Tensor& y) {
+  DLCM_FLOATING_OUTPUT(x.dtype(), y.dtype(), T, Out, again<T, Out>(x, gain, rstd, y));
 }
 
 void rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gain, const Tensor& rstd,
@@ -57,6 +71,16 @@ RmsNorm rms_norm(const Tensor& x, const Tensor& gain, double epsilon, DType outp
                           Tensor::empty({rows}, x.dtype(), x.device())};
   DLCM_DISPATCH(x.device(), rms_norm_forward(x, gain, epsilon, result.y, result.rstd));
   return result;
+}
+
+Tensor rms_norm_again(const Tensor& x, const Tensor& gain, const Tensor& rstd, DType output) {
+  DLCM_CHECK(rstd.numel() == norm_rows("rms_norm_again", x, gain), "rms_norm_again: rstd has shape ",
+             rstd.shape(), ", x ", x.shape());
+  check_output("rms_norm_again", x.dtype(), output);
+  const ProfileScope profile("rms_norm_again", 2, x.numel());
+  const Tensor y = Tensor::empty(x.shape(), output, x.device());
+  DLCM_DISPATCH_CPU(x.device(), rms_norm_again(x, gain, rstd, y));
+  return y;
 }
 
 RmsNormGradients rms_norm_backward(const Tensor& dy, const Tensor& x, const Tensor& gain,

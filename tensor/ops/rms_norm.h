@@ -23,6 +23,9 @@ inline RmsNorm rms_norm(const Tensor& x, const Tensor& gain, double epsilon) {
   return rms_norm(x, gain, epsilon, x.dtype());
 }
 
+// y again, the same bits, from rstd.
+Tensor rms_norm_again(const Tensor& x, const Tensor& gain, const Tensor& rstd, DType output);
+
 //   dx_ri = rstd_r (gain_i dy_ri - x_ri rstd_r^2 mean_j(gain_j dy_rj x_rj)),   dgain_i = sum_r dy_ri x_ri
 //   rstd_r
 struct RmsNormGradients {

@@ -7,6 +7,22 @@
 namespace dlcm::cpu {
 namespace {
 
+// Calls body with the length of a head, for the usual ones as a constant, with which the short loops over a
+// head become a few instructions.
+template <class Body>
+void with_head_dim(int64_t head_dim, const Body& body) {
+  switch (head_dim) {
+    case 32:
+      return body(std::integral_constant<int64_t, 32>());
+    case 64:
+      return body(std::integral_constant<int64_t, 64>());
+    case 128:
+      return body(std::integral_constant<int64_t, 128>());
+    default:
+      return body(head_dim);
+  }
+}
+
 // One head: halves of x times rstd and gain, rotated. `table` holds the cosines, then the sines.
 template <class T, class Out>
 void rotate_row(const T* x, const T* gain, T rstd, const T* table, int64_t half, Out* y) {
@@ -14,8 +30,8 @@ void rotate_row(const T* x, const T* gain, T rstd, const T* table, int64_t half,
   for (int64_t i = 0; i < half; ++i) {
     const T first = x[i] * rstd * gain[i];
     const T second = x[i + half] * rstd * gain[i + half];
-    y[i] = Out(first * table[i] - second * table[i + half]);
-    y[i + half] = Out(second * table[i] + first * table[i + half]);
+    put(first * table[i] - second * table[i + half], y[i]);
+    put(second * table[i] + first * table[i + half], y[i + half]);
   }
 }
 
@@ -33,13 +49,17 @@ void rotate_back(const T* dy, const T* table, int64_t half, T* dn) {
 template <class T, class Out>
 void forward(const Tensor& x, const Tensor& gain, double epsilon, const Tensor& table, const Tensor& y) {
   const int64_t heads = x.size(1);
-  const int64_t d = x.size(2);
-  parallel_for(x.size(0), grain_for(heads * d), [&](int64_t begin, int64_t end) {
-    for (int64_t row = begin * heads; row < end * heads; ++row) {
-      const T* in = x.data<T>() + row * d;
-      rotate_row(in, gain.data<T>(), row_rstd(in, d, epsilon), table.data<T>() + row / heads * d, d / 2,
-                 y.data<Out>() + row * d);
-    }
+  parallel_for(x.size(0), grain_for(heads * x.size(2)), [&](int64_t begin, int64_t end) {
+    with_head_dim(x.size(2), [&](auto d) {
+      const T* in = x.data<T>() + begin * heads * d;
+      Out* out = y.data<Out>() + begin * heads * d;
+      for (int64_t t = begin; t < end; ++t) {
+        const T* angles = table.data<T>() + t * d;
+        for (int64_t head = 0; head < heads; ++head, in += d, out += d) {
+          rotate_row(in, gain.data<T>(), row_rstd(in, d, epsilon), angles, d / 2, out);
+        }
+      }
+    });
   });
 }
 
@@ -47,14 +67,15 @@ template <class T>
 void backward(const Tensor& dy, const Tensor& x, const Tensor& gain, double epsilon, const Tensor& table,
               const ops::RmsNormGradients& result) {
   const int64_t heads = x.size(1);
-  const int64_t d = x.size(2);
   sum_gain_gradient<T>(x.size(0) * heads, result.dgain, [&](int64_t begin, int64_t end, T* dgain) {
-    for (int64_t row = begin; row < end; ++row) {
-      const T* in = x.data<T>() + row * d;
-      T* dx = result.dx.data<T>() + row * d;
-      rotate_back(dy.data<T>() + row * d, table.data<T>() + row / heads * d, d / 2, dx);
-      norm_backward_row(dx, in, gain.data<T>(), row_rstd(in, d, epsilon), d, dx, dgain);
-    }
+    with_head_dim(x.size(2), [&](auto d) {
+      for (int64_t row = begin; row < end; ++row) {
+        const T* in = x.data<T>() + row * d;
+        T* dx = result.dx.data<T>() + row * d;
+        rotate_back(dy.data<T>() + row * d, table.data<T>() + row / heads * d, d / 2, dx);
+        norm_backward_row(dx, in, gain.data<T>(), row_rstd(in, d, epsilon), d, dx, dgain);
+      }
+    });
   });
 }
 

@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "tensor/ops/output_dtype.h"
 #include "tensor/parallel.h"
 #include "tensor/tensor.h"
 
@@ -32,7 +33,7 @@ T row_rstd(const T* x, int64_t d, double epsilon) {
 template <class T, class Out>
 void normalize_row(const T* x, const T* gain, T rstd, int64_t d, Out* y) {
 #pragma omp simd
-  for (int64_t i = 0; i < d; ++i) y[i] = Out(x[i] * rstd * gain[i]);
+  for (int64_t i = 0; i < d; ++i) put(x[i] * rstd * gain[i], y[i]);
 }
 
 // rstd^2 mean(gain dy x): what x is multiplied with in dx = rstd (gain dy - x correction).

@@ -18,7 +18,7 @@ void forward(const Tensor& gate, const Tensor& up, const Tensor& y) {
     const T* u = up.data<T>();
     Out* out = y.data<Out>();
 #pragma omp simd
-    for (int64_t i = begin; i < end; ++i) out[i] = Out(g[i] * sigmoid(g[i]) * u[i]);
+    for (int64_t i = begin; i < end; ++i) put(g[i] * sigmoid(g[i]) * u[i], out[i]);
   });
 }
 
@@ -38,7 +38,7 @@ void backward(const Tensor& dy, const Tensor& gate, const Tensor& up, const ops:
       const T s = sigmoid(x);
       dgate[i] = gradient * factor * s * (T{1} + x * (T{1} - s));
       dup[i] = gradient * x * s;
-      y[i] = Out(x * s * factor);
+      put(x * s * factor, y[i]);
     }
   });
 }

@@ -59,6 +59,29 @@ TEST_CASE("the same value as both inputs, and a gradient that is shared, are not
   CHECK(values(seed) == std::vector<double>{1, 10});
 }
 
+TEST_CASE("products of one value add to its gathered gradient, but write over none that others hold") {
+  const Variable x(Tensor::from<double>({1, 2}, {1, 2}), true);
+  const Variable first(Tensor::from<double>({1, 2}, {3, 4}), true),
+      second(Tensor::from<double>({1, 2}, {5, 6}), true);
+  const Tensor before = Tensor::from<double>({1, 2}, {100, 200});
+  x.slot()->grad = before;
+  const void* place = nullptr;
+  for (int pass = 1; pass <= 2; ++pass) {
+    Tape tape;
+    Variable y;
+    {
+      const Tape::Recording recording(tape);
+      y = add(linear(x, first), linear(x, second));
+    }
+    tape.backward({{y, 1.0}});
+    CHECK(values(x.grad()) == std::vector<double>{100.0 + 8 * pass, 200.0 + 10 * pass});
+    CHECK(values(first.grad()) == std::vector<double>{1.0 * pass, 2.0 * pass});
+    if (pass == 2) CHECK(x.grad().raw_data() == place);  // the tape's own by then
+    place = x.grad().raw_data();
+  }
+  CHECK(values(before) == std::vector<double>{100, 200});
+}
+
 TEST_CASE("gradients of leaves add up over passes, until they are cleared") {
   Variable x = leaf({1, 2});
   for (int pass = 1; pass <= 3; ++pass) {

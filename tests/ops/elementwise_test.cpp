@@ -100,15 +100,18 @@ TEST_CASE("sums are accumulated in float64 and do not depend on the number of th
   // 2^24 + 1 is where float32 stops counting.
   const Tensor ones = Tensor::full({(1 << 24) / 64, 3}, 64.0);
   CHECK(ops::sum(ones) == 3.0 * (1 << 24));
-  CHECK(ops::sum_of_squares(ones) == 64.0 * 3.0 * (1 << 24));
+  CHECK(ops::sum_of_squares({ones, Tensor::zeros({0}), ones}) == 2 * 64.0 * 3.0 * (1 << 24));
+  CHECK(ops::sum_of_squares({}) == 0);
   const Tensor columns = ops::sum_to(ones, {3}, "test");
   CHECK(columns.to_vector<float>() == std::vector<float>(3, 1 << 24));
   const Tensor x = random_tensor({70000}, DType::f32, 5);
   const int threads = thread_count();
   set_thread_count(1);
   const double one = ops::sum(x);
+  const double one_of_squares = ops::sum_of_squares({x, x.slice(0, 100), x});
   set_thread_count(3);
   CHECK(ops::sum(x) == one);
+  CHECK(ops::sum_of_squares({x, x.slice(0, 100), x}) == one_of_squares);
   set_thread_count(threads);
 }
 
