@@ -6,27 +6,18 @@
 // have contiguous lanes, a multiple of kLaneMultiple of them. Each element is summed over k in order in one
 // accumulator, whatever the vector width and the other sizes: its value depends on its row of a and its
 // column of b alone.
-//
-// Written with the compilers' vector types: blocks of sums stay in registers, which loops over local arrays
-// do not achieve reliably.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
+
+#include "tensor/simd.h"
 
 namespace dlcm::cpu {
 
-inline constexpr int64_t kLaneMultiple = 16;
-
 #if defined(__AVX512F__)
-inline constexpr int kVectorBytes = 64;
 inline constexpr int kBlockColumns = 4;  // vectors: 6 x 4 sums, 4 of b and one of a use 29 of 32 registers
-#elif defined(__AVX__)
-inline constexpr int kVectorBytes = 32;
-inline constexpr int kBlockColumns = 2;  // 15 of 16 registers
 #else
-inline constexpr int kVectorBytes = 16;
-inline constexpr int kBlockColumns = 2;
+inline constexpr int kBlockColumns = 2;  // 15 of 16 registers
 #endif
 inline constexpr int kBlockRows = 6;
 
@@ -45,27 +36,16 @@ enum class Store { overwrite, add };
 
 namespace detail {
 
-template <class T>
-struct Simd {
-  typedef T Vector __attribute__((vector_size(kVectorBytes)));
-  static constexpr int kWidth = kVectorBytes / static_cast<int>(sizeof(T));
-
-  static Vector load(const T* from) {
-    Vector vector;
-    std::memcpy(&vector, from, sizeof(vector));
-    return vector;
-  }
-  static void store(T* to, Vector vector) { std::memcpy(to, &vector, sizeof(vector)); }
-};
-
+// Not inlined: among other code the sums no longer find room in the registers.
 template <class T, int kRows, int kColumns, Store kStore>
-void block_product(StridedView<T> a, const T* b, int64_t depth, T* c, int64_t stride) {
+[[gnu::noinline]] void block_product(StridedView<T> a, const T* b, int64_t b_stride, int64_t depth, T* c,
+                                     int64_t c_stride) {
   using V = Simd<T>;
   typename V::Vector sums[kRows][kColumns] = {};
   for (int64_t k = 0; k < depth; ++k) {
     typename V::Vector right[kColumns];
 #pragma GCC unroll 4
-    for (int j = 0; j < kColumns; ++j) right[j] = V::load(b + k * stride + j * V::kWidth);
+    for (int j = 0; j < kColumns; ++j) right[j] = V::load(b + k * b_stride + j * V::kWidth);
     const T* left = a.data + k * a.column_stride;
 #pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
@@ -78,7 +58,7 @@ void block_product(StridedView<T> a, const T* b, int64_t depth, T* c, int64_t st
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int j = 0; j < kColumns; ++j) {
-      T* target = c + i * stride + j * V::kWidth;
+      T* target = c + i * c_stride + j * V::kWidth;
       V::store(target, kStore == Store::add ? V::load(target) + sums[i][j] : sums[i][j]);
     }
   }
@@ -86,44 +66,55 @@ void block_product(StridedView<T> a, const T* b, int64_t depth, T* c, int64_t st
 
 // The last rows, fewer than a block has.
 template <class T, int kRows, int kColumns, Store kStore>
-void last_rows(int64_t rows, StridedView<T> a, const T* b, int64_t depth, T* c, int64_t stride) {
+void last_rows(int64_t rows, StridedView<T> a, const T* b, int64_t b_stride, int64_t depth, T* c,
+               int64_t c_stride) {
   if constexpr (kRows > 0) {
     if (rows == kRows) {
-      block_product<T, kRows, kColumns, kStore>(a, b, depth, c, stride);
+      block_product<T, kRows, kColumns, kStore>(a, b, b_stride, depth, c, c_stride);
     } else {
-      last_rows<T, kRows - 1, kColumns, kStore>(rows, a, b, depth, c, stride);
+      last_rows<T, kRows - 1, kColumns, kStore>(rows, a, b, b_stride, depth, c, c_stride);
     }
   }
 }
 
-// All rows of as many blocks of lanes as there are; returns the first lane left over.
+// All rows of as many blocks of lanes as there are from `first` on; returns the first lane left over.
 template <class T, int kColumns, Store kStore>
 int64_t lane_blocks(int64_t first, int64_t rows, int64_t lanes, int64_t depth, StridedView<T> a, const T* b,
-                    T* c) {
+                    int64_t b_stride, T* c, int64_t c_stride) {
   constexpr int64_t kLanes = kColumns * Simd<T>::kWidth;
   for (; first + kLanes <= lanes; first += kLanes) {
     int64_t i = 0;
     for (; i + kBlockRows <= rows; i += kBlockRows) {
-      block_product<T, kBlockRows, kColumns, kStore>(a.below(i), b + first, depth, c + i * lanes + first,
-                                                     lanes);
+      block_product<T, kBlockRows, kColumns, kStore>(a.below(i), b + first, b_stride, depth,
+                                                     c + i * c_stride + first, c_stride);
     }
-    last_rows<T, kBlockRows - 1, kColumns, kStore>(rows - i, a.below(i), b + first, depth,
-                                                   c + i * lanes + first, lanes);
+    last_rows<T, kBlockRows - 1, kColumns, kStore>(rows - i, a.below(i), b + first, b_stride, depth,
+                                                   c + i * c_stride + first, c_stride);
   }
   return first;
 }
 
 }  // namespace detail
 
+// Rows of b are b_stride apart, those of c c_stride.
+template <Store kStore, class T>
+void tile_product(int64_t rows, int64_t lanes, int64_t depth, StridedView<T> a, const T* b, int64_t b_stride,
+                  T* c, int64_t c_stride) {
+  const auto blocks = [&]<int kColumns>(int64_t first) {
+    return detail::lane_blocks<T, kColumns, kStore>(first, rows, lanes, depth, a, b, b_stride, c, c_stride);
+  };
+  int64_t lane = blocks.template operator()<kBlockColumns>(0);
+  if constexpr (kBlockColumns > 3) {
+    lane = blocks.template operator()<3>(lane);
+    lane = blocks.template operator()<2>(lane);
+  }
+  blocks.template operator()<1>(lane);
+}
+
 // b is [depth, lanes], c is [rows, lanes].
 template <Store kStore, class T>
 void tile_product(int64_t rows, int64_t lanes, int64_t depth, StridedView<T> a, const T* b, T* c) {
-  static_assert(kLaneMultiple % detail::Simd<T>::kWidth == 0);
-  int64_t lane = detail::lane_blocks<T, kBlockColumns, kStore>(0, rows, lanes, depth, a, b, c);
-  if constexpr (kBlockColumns > 2) {
-    lane = detail::lane_blocks<T, 2, kStore>(lane, rows, lanes, depth, a, b, c);
-  }
-  detail::lane_blocks<T, 1, kStore>(lane, rows, lanes, depth, a, b, c);
+  tile_product<kStore>(rows, lanes, depth, a, b, lanes, c, lanes);
 }
 
 }  // namespace dlcm::cpu
