@@ -20,7 +20,7 @@ Variable swiglu(const Variable& gate, const Variable& up);
 Variable embedding(const Tensor& ids, const Variable& table);
 Variable rotary(const Variable& x, const Tensor& table);
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
-                   const ops::AttentionLayout& layout);
+                   const ops::AttentionLayout& layout, DType output = DType::f32);
 Variable dense_attention(const Variable& q, const Variable& k, const Variable& v,
                          const ops::AttentionLayout& layout);
 Variable gather_rows(const Variable& x, const Tensor& index);

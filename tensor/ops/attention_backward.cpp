@@ -19,15 +19,18 @@ struct BackwardRows {
         d_o_columns(arena.take<Unit>(pairs_of(d, Operand<E>::kPair) * kTileRows)),
         queries(arena.take<E>(padded(d) * kTileRows)),
         d_o(arena.take<E>(padded(d) * kTileRows)),
+        queries_over_rows(operand_memory<E>(arena, padded(d) * kTileRows, queries)),
+        d_o_over_rows(operand_memory<E>(arena, padded(d) * kTileRows, d_o)),
         dq(arena.take<T>(padded(d) * kTileRows)),
         lse(arena.take<T>(kTileRows)),
         row_dot(arena.take<T>(kTileRows)) {}
 
   Unit *query_columns, *d_o_columns;  // [unit][lane]
-  E *queries, *d_o;                   // [row][padded head_dim], over rows
-  T* dq;                              // [row][padded head_dim], not scaled
-  T* lse;                             // to the base 2; +inf makes the probabilities of a row 0
-  T* row_dot;                         // sum_i do_i o_i
+  E *queries, *d_o;                   // [row][padded head_dim]
+  Unit *queries_over_rows, *d_o_over_rows;
+  T* dq;       // [row][padded head_dim], not scaled
+  T* lse;      // to the base 2; +inf makes the probabilities of a row 0
+  T* row_dot;  // sum_i do_i o_i
 };
 
 template <class E>
@@ -38,53 +41,74 @@ struct BackwardBuffers {
   BackwardBuffers(Arena& arena, int64_t d)
       : keys(arena.take<E>(kTileKeys * padded(d))),
         values(arena.take<E>(kTileKeys * padded(d))),
-        keys_over_rows(arena.take<Unit>(kTileKeys * padded(d))),
+        keys_over_rows(operand_memory<E>(arena, kTileKeys * padded(d), keys)),
         dk(arena.take<T>(kTileKeys * padded(d))),
         dv(arena.take<T>(kTileKeys * padded(d))),
         scores(arena.take<T>(kTileKeys * kTileRows)),
-        slopes(arena.take<T>(kTileKeys * kTileRows)) {
+        slopes(arena.take<T>(kTileKeys * kTileRows)),
+        p_over_rows(operand_memory<E>(arena, kTileKeys * kTileRows, scores)),
+        ds_over_rows(operand_memory<E>(arena, kTileKeys * kTileRows, slopes)),
+        ds_over_keys(operand_memory<E>(arena, kTileKeys * kTileRows, slopes)),
+        wide_row(arena.take<T>(d)) {
     for (int64_t i = 0; i < kRunTiles; ++i) rows.emplace_back(arena, d);
   }
 
   E *keys, *values;  // [key][padded head_dim]
   Unit* keys_over_rows;
   T *dk, *dv;          // [key][padded head_dim]; dk not scaled
-  T *scores, *slopes;  // [key][lane]: probabilities, then gradients of the scores
+  T *scores, *slopes;  // [key][lane]; slopes are the gradients dp of the probabilities
+  Unit *p_over_rows, *ds_over_rows, *ds_over_keys;
+  T* wide_row;  // of d_o
   std::vector<BackwardRows<E>> rows;
 };
 
-// One vector of lanes from scores to probabilities p and, in `slopes`, from dp to ds = p (dp - row_dot).
+// One vector of lanes from scores and dp to probabilities p and ds = p (dp - row_dot), as operands.
 template <class E, class T>
 void score_gradients(const Meeting<T>& meeting, T scale, int64_t first, int64_t seen, int64_t full,
-                     const BackwardRows<E>& rows, T* scores, T* slopes) {
+                     const BackwardRows<E>& rows, const BackwardBuffers<E>& buffers) {
   using V = detail::Simd<T>;
   using Vector = typename V::Vector;
+  constexpr int64_t kPair = Operand<E>::kPair;
+  const int64_t lanes = meeting.lanes;
   const Vector ends = V::load(meeting.ends + first), lse = V::load(rows.lse + first);
   const Vector row_dot = V::load(rows.row_dot + first);
-  const auto gradients = [&](int64_t key, bool masked) {
-    Vector p[kKeyGroup], slope[kKeyGroup];
-    const int64_t start = key * meeting.lanes + first;
+  const auto store = [&](int64_t key, const Vector(&p)[kKeyGroup], const Vector(&ds)[kKeyGroup]) {
+    const int64_t unit = (key * lanes + first) / kPair;
+    store_over_rows(buffers.p_over_rows + unit, lanes / kPair, p);
+    store_over_rows(buffers.ds_over_rows + unit, lanes / kPair, ds);
+    if constexpr (kPair > 1) store_over_keys(buffers.ds_over_keys + key / kPair * lanes + first, lanes, ds);
+  };
+  const auto gradients = [&](int64_t key, bool masks) {
+    Vector p[kKeyGroup], ds[kKeyGroup];
+    const int64_t start = key * lanes + first;
 #pragma GCC unroll 4
-    for (int64_t i = 0; i < kKeyGroup; ++i) p[i] = V::load(scores + start + i * meeting.lanes) * scale - lse;
+    for (int64_t i = 0; i < kKeyGroup; ++i) p[i] = V::load(buffers.scores + start + i * lanes) * scale - lse;
     exp2_each<T>(p);
 #pragma GCC unroll 4
     for (int64_t i = 0; i < kKeyGroup; ++i) {
-      slope[i] = p[i] * (V::load(slopes + start + i * meeting.lanes) - row_dot);
-      if (!masked) continue;
+      ds[i] = p[i] * (V::load(buffers.slopes + start + i * lanes) - row_dot);
+      if (!masks) continue;
       const auto sees = ends > static_cast<T>(key + i);
       p[i] = sees ? p[i] : Vector{};
-      slope[i] = sees ? slope[i] : Vector{};
+      ds[i] = sees ? ds[i] : Vector{};
     }
-    store_over_keys(scores + start, meeting.lanes, p);
-    store_over_keys(slopes + start, meeting.lanes, slope);
+    store(key, p, ds);
   };
   int64_t key = 0;
   for (; key + kKeyGroup <= full; key += kKeyGroup) gradients(key, false);
   for (; key < seen; key += kKeyGroup) gradients(key, true);
   const Vector none[kKeyGroup] = {};
-  for (; key < meeting.keys; key += kKeyGroup) {
-    store_over_keys(scores + key * meeting.lanes + first, meeting.lanes, none);
-    store_over_keys(slopes + key * meeting.lanes + first, meeting.lanes, none);
+  for (; key < meeting.keys; key += kKeyGroup) store(key, none, none);
+}
+
+// Of the row of d_o as it is multiplied elsewhere too: that of a row with a single key is then its dp.
+template <class E, class T>
+T dot_of_row(const E* d_o, const T* o, int64_t d, T* wide) {
+  if constexpr (std::is_same_v<E, T>) {
+    return dot_of(d_o, o, d);
+  } else {
+    for (int64_t i = 0; i < d; ++i) wide[i] = static_cast<T>(d_o[i]);
+    return dot_of(wide, o, d);
   }
 }
 
@@ -158,6 +182,8 @@ class BackwardRun {
     pack_rows(rows_in(i), lanes, d_, d_o_, row_places(i), rows.d_o);
     pack_columns(rows.queries, lanes, d_, rows.query_columns);
     pack_columns(rows.d_o, lanes, d_, rows.d_o_columns);
+    over_rows(rows.queries, lanes, d_, rows.queries_over_rows);
+    over_rows(rows.d_o, lanes, d_, rows.d_o_over_rows);
     std::fill_n(rows.dq, rows_in(i) * padded(d_), T{0});
     std::fill_n(rows.lse, kTileRows, -kMinusInfinity<T>);
     std::fill_n(rows.row_dot, kTileRows, T{0});
@@ -165,7 +191,7 @@ class BackwardRun {
       const int64_t place = head_.place(tiles_[i].begin + row);
       if (lse_[place] != kMinusInfinity<T>)
         rows.lse[row] = lse_[place] * static_cast<T>(1.44269504088896340736);
-      rows.row_dot[row] = dot_of(rows.d_o + row * padded(d_), o_ + place * d_, d_);
+      rows.row_dot[row] = dot_of_row(rows.d_o + row * padded(d_), o_ + place * d_, d_, buffers_.wide_row);
     }
     if (i + 1 < tiles_.size()) {
       ahead_.add(head_.q, rows_in(i + 1), d_, row_places(i + 1));
@@ -175,9 +201,10 @@ class BackwardRun {
   }
 
   void start_keys(int64_t key, int64_t keys) {
-    pack_rows(keys, keys, d_, head_.k, key_places(key), buffers_.keys);
-    pack_rows(keys, keys, d_, head_.v, key_places(key), buffers_.values);
-    keys_over_rows_ = over_rows(buffers_.keys, keys, d_, buffers_.keys_over_rows);
+    const int64_t rows = pairs_of(keys, kPair) * kPair;
+    pack_rows(keys, rows, d_, head_.k, key_places(key), buffers_.keys);
+    pack_rows(keys, rows, d_, head_.v, key_places(key), buffers_.values);
+    over_rows(buffers_.keys, keys, d_, buffers_.keys_over_rows);
     std::fill_n(buffers_.dk, keys * padded(d_), T{0});
     std::fill_n(buffers_.dv, keys * padded(d_), T{0});
   }
@@ -203,11 +230,11 @@ class BackwardRun {
     multiply_scores(meeting, depth, as_left(b.values, d_), rows.d_o_columns, b.slopes, ahead_);
     add_biases(head_, ends_[i], meeting, b.scores);
     for_each_vector(meeting, [&](int64_t first, int64_t seen, int64_t full) {
-      score_gradients(meeting, head_.scale_base_2(), first, seen, full, rows, b.scores, b.slopes);
+      score_gradients(meeting, head_.scale_base_2(), first, seen, full, rows, b);
     });
-    add_to_keys<kPair>(meeting, b.scores, rows.d_o, width, b.dv, ahead_);
-    add_to_keys<kPair>(meeting, b.slopes, rows.queries, width, b.dk, ahead_);
-    add_to_rows<kPair>(meeting, b.slopes, keys_over_rows_, width, rows.dq, ahead_);
+    add_to_keys<kPair>(meeting, b.p_over_rows, rows.d_o_over_rows, width, b.dv, ahead_);
+    add_to_keys<kPair>(meeting, b.ds_over_rows, rows.queries_over_rows, width, b.dk, ahead_);
+    add_to_rows<kPair>(meeting, b.ds_over_keys, b.keys_over_rows, width, rows.dq, ahead_);
   }
 
   const Head<E>& head_;
@@ -217,7 +244,6 @@ class BackwardRun {
   T *dq_, *dk_, *dv_;
   BackwardBuffers<E> buffers_;
   std::vector<RowEnds<T>> ends_;
-  const Unit* keys_over_rows_ = nullptr;
   Ahead ahead_;
 };
 
@@ -251,7 +277,11 @@ void backward(const AttentionInputs& inputs, const Tensor& d_o, const ops::Atten
 
 void attention_backward(const AttentionInputs& inputs, const Tensor& d_o, const ops::Attention& forward,
                         const ops::AttentionGradients& result) {
-  DLCM_FLOATING(inputs.q.dtype(), E, backward<E>(inputs, d_o, forward, result));
+  if (inputs.q.dtype() == DType::bf16) {
+    backward<Bf16>(inputs, d_o, forward, result);
+  } else {
+    DLCM_FLOATING(inputs.q.dtype(), T, backward<T>(inputs, d_o, forward, result));
+  }
 }
 
 }  // namespace dlcm::cpu

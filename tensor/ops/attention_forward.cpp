@@ -37,16 +37,16 @@ struct ForwardBuffers {
       : queries(arena.take<E>(kTileRows * padded(d))),
         keys(arena.take<E>(kTileKeys * padded(d))),
         values(arena.take<E>(kTileKeys * padded(d))),
-        values_over_rows(arena.take<Unit>(kTileKeys * padded(d))),
+        values_over_rows(operand_memory<E>(arena, kTileKeys * padded(d), values)),
         scores(arena.take<T>(kTileKeys * kTileRows)),
-        weights(arena.take<Unit>(kTileKeys * kTileRows)) {
+        weights(operand_memory<E>(arena, kTileKeys * kTileRows, scores)) {
     for (int64_t i = 0; i < kRunTiles; ++i) rows.emplace_back(arena, d);
   }
 
   E *queries, *keys, *values;  // [row or key][padded head_dim]
   Unit* values_over_rows;
-  T* scores;  // [key][lane]
-  Unit* weights;
+  T* scores;      // [key][lane]
+  Unit* weights;  // their exponentials, over keys
   std::vector<ForwardRows<E>> rows;
 };
 
@@ -98,27 +98,32 @@ void softmax_vector(const Meeting<T>& meeting, T scale, int64_t first, int64_t s
   V::store(rows.total + first, V::load(rows.total + first) * rescale[0] + sum);
 }
 
-template <class E>
+template <class E, class O>
 void store_outputs(const Head<E>& head, const RowTile& tile, const ForwardRows<E>& rows,
                    const ops::Attention& result) {
   using T = typename Operand<E>::Sum;
   const int64_t d = head.sizes.head_dim;
   constexpr T kLn2 = static_cast<T>(0.69314718055994530942);
-  T* o = result.o.template data<T>();
+  O* o = result.o.template data<O>();
   T* lse = result.lse.template data<T>();
   for (int64_t row = 0; row < tile.end - tile.begin; ++row) {
     const T total = rows.total[row];
     const bool empty = total == 0;
     const T inverse = empty ? T{0} : T{1} / total;
     const int64_t place = head.place(tile.begin + row);
-    const T* output = rows.outputs + row * padded(d);
-    for (int64_t i = 0; i < d; ++i) o[place * d + i] = output[i] * inverse;
+    T* output = rows.outputs + row * padded(d);
+    for (int64_t i = 0; i < d; ++i) output[i] *= inverse;
+    if constexpr (std::is_same_v<O, T>) {
+      std::copy_n(output, d, o + place * d);
+    } else {
+      round_row(output, d, o + place * d);
+    }
     lse[place] = empty ? kMinusInfinity<T> : rows.reference[row] * kLn2 + std::log(total);
   }
 }
 
 // A run of row tiles: each tile of keys is packed once for all of them.
-template <class E>
+template <class E, class O>
 class ForwardRun {
  public:
   using T = typename Operand<E>::Sum;
@@ -133,7 +138,7 @@ class ForwardRun {
     const int64_t key_begin = tiles_.front().key_begin, key_end = tiles_.back().key_end;
     for (size_t i = 0; i < tiles_.size(); ++i) {
       clear_rows(i);
-      if (tiles_[i].key_end == key_begin) store_outputs(head_, tiles_[i], buffers_.rows[i], result);
+      if (tiles_[i].key_end == key_begin) store_outputs<E, O>(head_, tiles_[i], buffers_.rows[i], result);
     }
     for (int64_t key = key_begin; key < key_end; key += kTileKeys) {
       pack_keys(key, std::min(kTileKeys, key_end - key));
@@ -143,9 +148,9 @@ class ForwardRun {
         if (key == key_begin) load_queries(i);
         if (key >= tiles_[i].key_end) continue;
         const bool last = key + kTileKeys >= tiles_[i].key_end;
-        if (last) ahead_.add(result.o.template data<T>(), rows_in(i), d_, row_places(i));
+        if (last) ahead_.add(result.o.template data<O>(), rows_in(i), d_, row_places(i));
         add_keys(i, key, std::min(kTileKeys, tiles_[i].key_end - key));
-        if (last) store_outputs(head_, tiles_[i], buffers_.rows[i], result);
+        if (last) store_outputs<E, O>(head_, tiles_[i], buffers_.rows[i], result);
       }
     }
   }
@@ -177,9 +182,10 @@ class ForwardRun {
   }
 
   void pack_keys(int64_t key, int64_t keys) {
-    pack_rows(keys, keys, d_, head_.k, key_places(key), buffers_.keys);
-    pack_rows(keys, keys, d_, head_.v, key_places(key), buffers_.values);
-    values_ = over_rows(buffers_.values, keys, d_, buffers_.values_over_rows);
+    const int64_t rows = pairs_of(keys, kPair) * kPair;
+    pack_rows(keys, rows, d_, head_.k, key_places(key), buffers_.keys);
+    pack_rows(keys, rows, d_, head_.v, key_places(key), buffers_.values);
+    over_rows(buffers_.values, keys, d_, buffers_.values_over_rows);
   }
 
   void fetch_keys(int64_t key, int64_t keys) {
@@ -205,7 +211,8 @@ class ForwardRun {
       T* output = rows.outputs + row * padded(d_);
       for (int64_t j = 0; j < padded(d_); ++j) output[j] *= factor[row];
     }
-    add_to_rows<kPair>(meeting, buffers_.weights, values_, padded(d_), rows.outputs, ahead_);
+    add_to_rows<kPair>(meeting, buffers_.weights, buffers_.values_over_rows, padded(d_), rows.outputs,
+                       ahead_);
   }
 
   const Head<E>& head_;
@@ -213,7 +220,6 @@ class ForwardRun {
   std::span<const RowTile> tiles_;
   ForwardBuffers<E> buffers_;
   std::vector<RowEnds<T>> ends_;
-  const Unit* values_ = nullptr;  // of the tile of keys at hand, as the operand of a product over keys
   Ahead ahead_;
 };
 
@@ -233,7 +239,7 @@ int64_t chunk_grain(const AttentionSizes& sizes, const std::vector<RowTile>& til
   return kWorthAThread * chunks / work;
 }
 
-template <class E>
+template <class E, class O>
 void forward(const AttentionInputs& inputs, const ops::Attention& result) {
   const AttentionSizes& sizes = inputs.sizes;
   const std::vector<RowTile> tiles = row_tiles(sizes, inputs.layout);
@@ -243,7 +249,7 @@ void forward(const AttentionInputs& inputs, const ops::Attention& result) {
     for (int64_t task = begin; task < end; ++task) {
       const Head<E> head(inputs, task % sizes.kv_heads);
       const TileRun& run = runs[static_cast<size_t>(folded(task / sizes.kv_heads, count))];
-      ForwardRun<E>(head, std::span(tiles).subspan(run.begin, run.end - run.begin)).run(result);
+      ForwardRun<E, O>(head, std::span(tiles).subspan(run.begin, run.end - run.begin)).run(result);
     }
   });
 }
@@ -251,7 +257,13 @@ void forward(const AttentionInputs& inputs, const ops::Attention& result) {
 }  // namespace
 
 void attention_forward(const AttentionInputs& inputs, const ops::Attention& result) {
-  DLCM_FLOATING(inputs.q.dtype(), E, forward<E>(inputs, result));
+  if (inputs.q.dtype() != DType::bf16) {
+    DLCM_FLOATING(inputs.q.dtype(), T, forward<T, T>(inputs, result));
+  } else if (result.o.dtype() == DType::bf16) {
+    forward<Bf16, Bf16>(inputs, result);
+  } else {
+    forward<Bf16, float>(inputs, result);
+  }
 }
 
 }  // namespace dlcm::cpu

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <concepts>
 #include <cstddef>
 #include <iterator>
 #include <limits>
@@ -30,8 +31,14 @@ struct Operand {
   using Unit = E;
   static constexpr int64_t kPair = 1;
 };
+template <>
+struct Operand<Bf16> {
+  using Sum = float;
+  using Unit = Bf16Pair;
+  static constexpr int64_t kPair = 2;
+};
 
-inline int64_t pairs_of(int64_t n, int64_t pair) {
+inline constexpr int64_t pairs_of(int64_t n, int64_t pair) {
   return (n + pair - 1) / pair;
 }
 
@@ -124,12 +131,16 @@ class Ahead {
   int64_t rate_ = 0;
 };
 
-// Rows place(0) ... place(count - 1) of d elements one after another, each padded with 0 to padded(d); then
-// rows of 0 up to `rows`.
-template <class E, class Place>
-void pack_rows(int64_t count, int64_t rows, int64_t d, const E* from, const Place& place, E* to) {
+// Rows place(0) ... place(count - 1) of d elements one after another, rounded where they are wider than E,
+// each padded with 0 to padded(d); then rows of 0 up to `rows`.
+template <class E, class From, class Place>
+void pack_rows(int64_t count, int64_t rows, int64_t d, const From* from, const Place& place, E* to) {
   for (int64_t i = 0; i < count; ++i, to += padded(d)) {
-    std::copy_n(from + place(i) * d, d, to);
+    if constexpr (std::is_same_v<E, From>) {
+      std::copy_n(from + place(i) * d, d, to);
+    } else {
+      round_row(from + place(i) * d, d, to);
+    }
     std::fill(to + d, to + padded(d), E{});
   }
   std::fill_n(to, (rows - count) * padded(d), E{});
@@ -142,32 +153,25 @@ StridedView<typename Operand<E>::Unit> as_left(const E* rows, int64_t d) {
   return {reinterpret_cast<const Unit*>(rows), padded(d) / Operand<E>::kPair, 1};
 }
 
-// Packed rows as the right operand of a product that sums over the rows: as they are.
+// Packed rows as the right operand of a product that sums over the rows, in memory of operand_memory: they
+// are that already where a unit is an element. Of an odd number the one that follows is 0.
 template <class E>
-const E* over_rows(const E* rows, int64_t, int64_t, E*) {
-  return rows;
+void over_rows(const E* rows, int64_t count, int64_t d, typename Operand<E>::Unit* to) {
+  if constexpr (Operand<E>::kPair > 1) {
+    for (int64_t i = 0; i < count; i += 2, rows += 2 * padded(d), to += padded(d)) {
+      for (int64_t j = 0; j < padded(d); ++j) to[j] = {rows[j], rows[j + padded(d)]};
+    }
+  }
 }
 
-// Transposes a square of vectors: blocks of kStep change places, then those of half the size.
-template <class T, int kStep = detail::Simd<T>::kWidth / 2>
-[[gnu::always_inline]] inline void transpose_square(typename detail::Simd<T>::Vector* rows) {
-  using V = detail::Simd<T>;
-  typedef std::conditional_t<sizeof(T) == 4, int32_t, int64_t> Index
-      __attribute__((vector_size(kVectorBytes)));
-  Index low, high;
-  for (int lane = 0; lane < V::kWidth; ++lane) {
-    const bool second = (lane & kStep) != 0;
-    low[lane] = second ? V::kWidth + lane - kStep : lane;
-    high[lane] = second ? V::kWidth + lane : lane + kStep;
+// Memory for `count` elements in another order, none where `existing` may be used in its place.
+template <class E, class Existing>
+typename Operand<E>::Unit* operand_memory(Arena& arena, int64_t count, Existing* existing) {
+  if constexpr (Operand<E>::kPair == 1) {
+    return existing;
+  } else {
+    return arena.take<typename Operand<E>::Unit>(count / Operand<E>::kPair);
   }
-#pragma GCC unroll 16
-  for (int i = 0; i < V::kWidth; ++i) {
-    if ((i & kStep) != 0) continue;
-    const typename V::Vector upper = rows[i], lower = rows[i + kStep];
-    rows[i] = __builtin_shuffle(upper, lower, low);
-    rows[i + kStep] = __builtin_shuffle(upper, lower, high);
-  }
-  if constexpr (kStep > 1) transpose_square<T, kStep / 2>(rows);
 }
 
 // Packed rows (`lanes` of them) as the right operand of a product that sums over their elements:
@@ -191,7 +195,9 @@ void pack_columns(const E* rows, int64_t lanes, int64_t d, typename Operand<E>::
       for (int i = 0; i < V::kWidth; ++i) V::store(target + (unit + i) * lanes + lane, square[i]);
     }
     for (; unit < units; ++unit) {
-      for (int i = 0; i < V::kWidth; ++i) target[unit * lanes + lane + i] = from[(lane + i) * stride + unit];
+      for (int i = 0; i < V::kWidth; ++i) {
+        std::memcpy(target + unit * lanes + lane + i, from + (lane + i) * stride + unit, sizeof(Lane));
+      }
     }
   }
 }
@@ -308,10 +314,31 @@ inline constexpr int64_t kKeyGroup = 4;
 
 // One vector of weights of each of a group of keys as an operand of a product that sums over keys, whose
 // units are `lanes` apart.
-template <class T>
+template <std::floating_point T>
 void store_over_keys(T* to, int64_t lanes, const typename detail::Simd<T>::Vector (&weights)[kKeyGroup]) {
 #pragma GCC unroll 4
   for (int64_t i = 0; i < kKeyGroup; ++i) detail::Simd<T>::store(to + i * lanes, weights[i]);
+}
+
+inline void store_over_keys(Bf16Pair* to, int64_t lanes,
+                            const detail::Simd<float>::Vector (&weights)[kKeyGroup]) {
+#pragma GCC unroll 2
+  for (int64_t i = 0; i < kKeyGroup; i += 2) {
+    detail::store_pairs(to + i / 2 * lanes, weights[i], weights[i + 1]);
+  }
+}
+
+// The same as an operand of a product that sums over rows: a key has `units` of them.
+template <std::floating_point T>
+void store_over_rows(T* to, int64_t units, const typename detail::Simd<T>::Vector (&weights)[kKeyGroup]) {
+  store_over_keys(to, units, weights);
+}
+inline void store_over_rows(Bf16Pair* to, int64_t units,
+                            const detail::Simd<float>::Vector (&weights)[kKeyGroup]) {
+#pragma GCC unroll 4
+  for (int64_t i = 0; i < kKeyGroup; ++i) {
+    detail::store_rounded(reinterpret_cast<Bf16*>(to + i * units), weights[i]);
+  }
 }
 
 // Calls body(first, seen, full) for each vector of lanes: keys before `full` are seen by all its rows, those
