@@ -137,14 +137,13 @@ Variable CrossAttention::step(const Variable& h, std::span<const CrossAttentionS
   for (const CrossAttentionState* state : states)
     positions.push_back(static_cast<int32_t>(state->concepts.length()));
   const Tensor q = queries(h, Tensor::from(positions)).value();
-  const Tensor heads = q.empty_like();
-  for (size_t b = 0; b < states.size(); ++b) {
-    const auto row = static_cast<int64_t>(b);
-    const bool weighted = config_.cross_attention.weighting == Weighting::length;
-    const Tensor bias = weighted ? Tensor::from(states[b]->log_lengths) : Tensor();
-    heads.slice(row, row + 1)
-        .copy_from(nn::attend_to_cache(q.slice(row, row + 1), states[b]->concepts, bias));
+  std::vector<const nn::KeyValueCache*> concepts;
+  std::vector<const std::vector<float>*> biases;
+  for (const CrossAttentionState* state : states) {
+    concepts.push_back(&state->concepts);
+    if (config_.cross_attention.weighting == Weighting::length) biases.push_back(&state->log_lengths);
   }
+  const Tensor heads = nn::attend_to_caches(q, concepts, biases);
   return with_mlp(autograd::add(h, projected(Variable(heads))));
 }
 

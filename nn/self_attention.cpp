@@ -53,13 +53,12 @@ Variable SelfAttention::forward(const Variable& x, const SequenceLayout& layout,
 Variable SelfAttention::step(const Variable& x, const Tensor& rotary,
                              std::span<KeyValueCache* const> caches) const {
   const Projected projected = project(x, rotary);
-  const Tensor result = projected.q.value().empty_like();
   for (int64_t b = 0; b < x.size(0); ++b) {
-    KeyValueCache& cache = *caches[static_cast<size_t>(b)];
-    cache.append(projected.k.value().slice(b, b + 1), projected.v.value().slice(b, b + 1));
-    result.slice(b, b + 1).copy_from(attend_to_cache(projected.q.value().slice(b, b + 1), cache));
+    caches[static_cast<size_t>(b)]->append(projected.k.value().slice(b, b + 1),
+                                           projected.v.value().slice(b, b + 1));
   }
-  return output(Variable(result));
+  const std::vector<const KeyValueCache*> rows(caches.begin(), caches.end());
+  return output(Variable(attend_to_caches(projected.q.value(), rows)));
 }
 
 }  // namespace dlcm::nn
