@@ -13,7 +13,8 @@ inline constexpr int64_t kBlockWords = 512;
 inline constexpr int64_t kRowStride = kBlockWords + 16;
 
 #if defined(__AVX512F__)
-inline constexpr int kKernelRows = 12;  // 12 x 2 sums, 2 of B and one of A: 27 of 32 registers; with 14 rows A leaves the L1 cache
+inline constexpr int kKernelRows =
+    12;  // 12 x 2 sums, 2 of B and one of A: 27 of 32 registers; with 14 rows A leaves the L1 cache
 #else
 inline constexpr int kKernelRows = 6;  // 6 x 2 sums, 2 of B and one of A: 15 of 16
 #endif
