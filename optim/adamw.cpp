@@ -18,10 +18,9 @@ struct Update {
   double beta1, beta2, correction1, correction2, rate, epsilon, decay, gradient_scale;
 };
 
-// Elements [begin, end) of a parameter.
 template <class T>
-void update(const Update& u, const Tensor& weight, const Tensor& gradient, const AdamW::Moments& moments,
-            int64_t begin, int64_t end) {
+void update_elements(const Update& u, const Tensor& weight, const Tensor& gradient,
+                     const AdamW::Moments& moments, int64_t begin, int64_t end) {
   const auto beta1 = static_cast<T>(u.beta1);
   const auto beta2 = static_cast<T>(u.beta2);
   const auto rate = static_cast<T>(u.rate / u.correction1);
@@ -40,6 +39,12 @@ void update(const Update& u, const Tensor& weight, const Tensor& gradient, const
     v[i] = beta2 * v[i] + (T{1} - beta2) * scaled * scaled;
     w[i] -= rate * m[i] / (std::sqrt(v[i] * root) + epsilon) + decay * w[i];
   }
+}
+
+// Elements [begin, end) of a parameter.
+void update(const Update& u, const Tensor& weight, const Tensor& gradient, const AdamW::Moments& moments,
+            int64_t begin, int64_t end) {
+  DLCM_FLOATING(weight.dtype(), T, update_elements<T>(u, weight, gradient, moments, begin, end));
 }
 
 double base_rate(const nn::Role& role, const AdamWConfig& config) {
@@ -94,7 +99,6 @@ void AdamW::step(int64_t step, double factor, double gradient_scale) {
   }
   const ProfileScope profile("adamw", 16, std::accumulate(sizes.begin(), sizes.end(), int64_t{0}));
   parallel_for_arrays(sizes, kGrain, [&](int64_t, size_t i, int64_t begin, int64_t end) {
-    const Tensor& weight = parameters_[i]->value();
     const GroupRates& rates = rates_[i];
     const Update u = {config_.beta1,
                       config_.beta2,
@@ -104,7 +108,7 @@ void AdamW::step(int64_t step, double factor, double gradient_scale) {
                       rates.epsilon,
                       factor * rates.decay_rate,
                       gradient_scale};
-    DLCM_FLOATING(weight.dtype(), T, update<T>(u, weight, parameters_[i]->grad(), moments_[i], begin, end));
+    update(u, parameters_[i]->value(), parameters_[i]->grad(), moments_[i], begin, end);
   });
 }
 
