@@ -12,7 +12,7 @@ with the reference of tests/goldens), written for speed and not for reading line
 - boundaries are given, and every document gets the same number of concepts at random places: no concept is padding,
   shapes never change, nothing is compiled twice, and masks and indices are made before the clock starts;
 - logits, loss and AdamW are PyTorch's own. `--loss chunked` takes its `linear_cross_entropy`, which never holds all
-  logits: less memory, more time.
+  logits, for less memory; compiled, it stays an eager call in the middle of the graph.
 
 `--cross-attention dense` masks T x M scores of each document (visibility `completed`, weighting `uniform`).
 `replicated` repeats the concepts' keys and values to their tokens and takes the causal kernel: equation 17 of the paper
