@@ -5,7 +5,7 @@
 #include <cmath>
 #include <cstdint>
 #include <cstring>
-#include <type_traits>
+#include <utility>
 
 #if defined(__AVX512BF16__)
 #include <immintrin.h>
@@ -67,24 +67,28 @@ void exp2_each(typename detail::Simd<T>::Vector (&x)[kCount]) {
   }
 }
 
+namespace detail {
+// What of two vectors belongs into the first of them, or the second, when their blocks of kStep change
+// places.
+template <class T, int kStep, bool kSecond, int... kLane>
+typename Simd<T>::Vector exchanged(typename Simd<T>::Vector first, typename Simd<T>::Vector second,
+                                   std::integer_sequence<int, kLane...>) {
+  constexpr int kFromFirst = kSecond ? kStep : 0, kFromSecond = Simd<T>::kWidth - (kSecond ? 0 : kStep);
+  return __builtin_shufflevector(first, second,
+                                 (kLane + ((kLane & kStep) != 0 ? kFromSecond : kFromFirst))...);
+}
+}  // namespace detail
+
 // Transposes a square of vectors: blocks of kStep change places, then those of half the size.
 template <class T, int kStep = detail::Simd<T>::kWidth / 2>
 [[gnu::always_inline]] inline void transpose_square(typename detail::Simd<T>::Vector* rows) {
-  using V = detail::Simd<T>;
-  typedef std::conditional_t<sizeof(T) == 4, int32_t, int64_t> Index
-      __attribute__((vector_size(kVectorBytes)));
-  Index low, high;
-  for (int lane = 0; lane < V::kWidth; ++lane) {
-    const bool second = (lane & kStep) != 0;
-    low[lane] = second ? V::kWidth + lane - kStep : lane;
-    high[lane] = second ? V::kWidth + lane : lane + kStep;
-  }
+  constexpr auto kLanes = std::make_integer_sequence<int, detail::Simd<T>::kWidth>{};
 #pragma GCC unroll 16
-  for (int i = 0; i < V::kWidth; ++i) {
+  for (int i = 0; i < detail::Simd<T>::kWidth; ++i) {
     if ((i & kStep) != 0) continue;
-    const typename V::Vector upper = rows[i], lower = rows[i + kStep];
-    rows[i] = __builtin_shuffle(upper, lower, low);
-    rows[i + kStep] = __builtin_shuffle(upper, lower, high);
+    const auto first = rows[i], second = rows[i + kStep];
+    rows[i] = detail::exchanged<T, kStep, false>(first, second, kLanes);
+    rows[i + kStep] = detail::exchanged<T, kStep, true>(first, second, kLanes);
   }
   if constexpr (kStep > 1) transpose_square<T, kStep / 2>(rows);
 }

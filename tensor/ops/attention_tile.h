@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <concepts>
 #include <cstddef>
 #include <iterator>
 #include <limits>
@@ -314,30 +313,29 @@ inline constexpr int64_t kKeyGroup = 4;
 
 // One vector of weights of each of a group of keys as an operand of a product that sums over keys, whose
 // units are `lanes` apart.
-template <std::floating_point T>
-void store_over_keys(T* to, int64_t lanes, const typename detail::Simd<T>::Vector (&weights)[kKeyGroup]) {
-#pragma GCC unroll 4
-  for (int64_t i = 0; i < kKeyGroup; ++i) detail::Simd<T>::store(to + i * lanes, weights[i]);
-}
-
-inline void store_over_keys(Bf16Pair* to, int64_t lanes,
-                            const detail::Simd<float>::Vector (&weights)[kKeyGroup]) {
+template <class Unit, class Vector>
+void store_over_keys(Unit* to, int64_t lanes, const Vector (&weights)[kKeyGroup]) {
+  if constexpr (std::is_same_v<Unit, Bf16Pair>) {
 #pragma GCC unroll 2
-  for (int64_t i = 0; i < kKeyGroup; i += 2) {
-    detail::store_pairs(to + i / 2 * lanes, weights[i], weights[i + 1]);
+    for (int64_t i = 0; i < kKeyGroup; i += 2) {
+      detail::store_pairs(to + i / 2 * lanes, weights[i], weights[i + 1]);
+    }
+  } else {
+#pragma GCC unroll 4
+    for (int64_t i = 0; i < kKeyGroup; ++i) detail::Simd<Unit>::store(to + i * lanes, weights[i]);
   }
 }
 
 // The same as an operand of a product that sums over rows: a key has `units` of them.
-template <std::floating_point T>
-void store_over_rows(T* to, int64_t units, const typename detail::Simd<T>::Vector (&weights)[kKeyGroup]) {
-  store_over_keys(to, units, weights);
-}
-inline void store_over_rows(Bf16Pair* to, int64_t units,
-                            const detail::Simd<float>::Vector (&weights)[kKeyGroup]) {
+template <class Unit, class Vector>
+void store_over_rows(Unit* to, int64_t units, const Vector (&weights)[kKeyGroup]) {
+  if constexpr (std::is_same_v<Unit, Bf16Pair>) {
 #pragma GCC unroll 4
-  for (int64_t i = 0; i < kKeyGroup; ++i) {
-    detail::store_rounded(reinterpret_cast<Bf16*>(to + i * units), weights[i]);
+    for (int64_t i = 0; i < kKeyGroup; ++i) {
+      detail::store_rounded(reinterpret_cast<Bf16*>(to + i * units), weights[i]);
+    }
+  } else {
+    store_over_keys(to, units, weights);
   }
 }
 

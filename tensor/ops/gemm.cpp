@@ -32,16 +32,26 @@ int64_t bytes_of(int64_t words) {
   return words * static_cast<int64_t>(sizeof(typename E::Word));
 }
 
+// Rows of a task: with kBlockWords words each at most a sixth of a core's L2 cache, in whole squares for
+// packing, and such that an even number of tasks shares the rows evenly.
+int64_t task_rows(int64_t m) {
+  int64_t best = 80;
+  for (const int64_t rows : {64, 48}) {
+    const auto covered = [m](int64_t size) { return round_up(ceil_div(m, size), 2) * size; };
+    if (covered(rows) < covered(best)) best = rows;
+  }
+  return std::min(best, m);
+}
+
 template <class E>
 Plan plan_of(const Gemm& g) {
-  constexpr int64_t kMostRows = 7 * kKernelRows;  // with kBlockWords words each a fifth of a core's L2 cache
-  constexpr int64_t kTasks = 16;                  // enough for the threads of one machine
-  constexpr int64_t kFewestPanels = 4;            // below these, packing A again costs too much
+  constexpr int64_t kTasks = 16;                     // enough for the threads of one machine
+  constexpr int64_t kFewestPanels = 4;               // below these, packing A again costs too much
   constexpr int64_t kChunkWords = int64_t{1} << 20;  // of A and B together: they stay in the last cache
   const int64_t panels = ceil_div(g.n, kKernelColumns<E>);
   const int64_t blocks = ceil_div(g.k, kBlockWords * E::kPerWord);
   Plan plan;
-  plan.rows = round_up(ceil_div(g.m, ceil_div(g.m, kMostRows)), kKernelRows);
+  plan.rows = task_rows(g.m);
   plan.down = ceil_div(g.m, plan.rows);
   plan.panels = std::max(std::min(panels, kFewestPanels), ceil_div(panels, ceil_div(kTasks, plan.down)));
   plan.across = ceil_div(panels, plan.panels);
