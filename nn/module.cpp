@@ -1,9 +1,11 @@
 #include "nn/module.h"
 
+#include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "tensor/ops/cast.h"
-#include "tensor/parallel.h"
+#include "tensor/parallel_arrays.h"
 #include "tensor/random.h"
 
 namespace dlcm::nn {
@@ -15,26 +17,47 @@ std::string join(const std::string& parent, const std::string& name) {
   return parent.empty() ? name : parent + "/" + name;
 }
 
-void fill_normal(const Tensor& tensor, double deviation, uint64_t seed, uint64_t index) {
-  parallel_for(tensor.numel(), 16384, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      const double value =
-          deviation * random_normal(seed, RandomStream::parameters, index, static_cast<uint64_t>(i));
-      // Rounded to float32 whatever the dtype, so that a float64 model starts from the same numbers.
-      if (tensor.dtype() == DType::f32) {
-        tensor.data<float>()[i] = static_cast<float>(value);
-      } else {
-        tensor.data<double>()[i] = static_cast<float>(value);
-      }
+constexpr int64_t kElementsPerRange = 16384;
+
+// Elements from `begin` on of a parameter's initial value. Numbers are float32 whatever the dtype, so that a
+// float64 model starts from the same ones.
+void initial_values(const Parameter& parameter, uint64_t seed, int64_t begin, std::span<float> to) {
+  const Role& role = parameter.role();
+  switch (role.kind) {
+    case RoleKind::matrix:
+    case RoleKind::embedding: {
+      const auto fan_in = static_cast<double>(parameter.shape()[1]);
+      const double deviation = role.kind == RoleKind::matrix ? role.scale / std::sqrt(fan_in) : role.scale;
+      random_normals(seed, RandomStream::parameters, hash_name(parameter.path()),
+                     static_cast<uint64_t>(begin), deviation, to);
+      break;
     }
-  });
+    case RoleKind::boundary: {
+      const int64_t columns = parameter.shape()[1];
+      for (size_t j = 0; j < to.size(); ++j) {
+        const int64_t i = begin + static_cast<int64_t>(j);
+        to[j] = i / columns == i % columns ? 1 : 0;
+      }
+      break;
+    }
+    case RoleKind::unembedding:
+      std::ranges::fill(to, 0.0f);
+      break;
+    case RoleKind::vector:
+      std::ranges::fill(to, static_cast<float>(role.scale));
+      break;
+  }
 }
 
-void fill_identity(const Tensor& tensor) {
-  tensor.fill(0);
-  for (int64_t i = 0; i < std::min(tensor.size(0), tensor.size(1)); ++i) {
-    tensor.slice(i, i + 1).view({tensor.size(1)}).slice(i, i + 1).fill(1);
+void initialize_range(const Parameter& parameter, uint64_t seed, const Tensor& value, int64_t begin,
+                      int64_t end) {
+  const auto count = static_cast<size_t>(end - begin);
+  if (value.dtype() == DType::f32) {
+    return initial_values(parameter, seed, begin, {value.data<float>() + begin, count});
   }
+  std::vector<float> narrow(count);
+  initial_values(parameter, seed, begin, narrow);
+  std::ranges::copy(narrow, value.data<double>() + begin);
 }
 
 }  // namespace
@@ -83,7 +106,17 @@ Parameter& Module::parameter(const std::string& path) const {
 }
 
 void Module::initialize(uint64_t seed, DType dtype) {
-  for (Parameter* parameter : parameters()) parameter->set_value(initial_value(*parameter, seed, dtype));
+  const std::vector<Parameter*> all = parameters();
+  std::vector<Tensor> values;
+  std::vector<int64_t> sizes;
+  for (const Parameter* parameter : all) {
+    values.push_back(Tensor::empty(parameter->shape(), dtype));
+    sizes.push_back(parameter->shape().numel());
+  }
+  parallel_for_arrays(sizes, kElementsPerRange, [&](int64_t, size_t i, int64_t begin, int64_t end) {
+    initialize_range(*all[i], seed, values[i], begin, end);
+  });
+  for (size_t i = 0; i < all.size(); ++i) all[i]->set_value(values[i]);
 }
 
 void Module::round_operands(DType dtype) {
@@ -151,30 +184,6 @@ void Parameter::pack_operand(DType dtype) {
 
 bool is_rounded(const Role& role) {
   return role.kind == RoleKind::matrix || role.kind == RoleKind::unembedding;
-}
-
-Tensor initial_value(const Parameter& parameter, uint64_t seed, DType dtype) {
-  const Role& role = parameter.role();
-  const uint64_t index = hash_name(parameter.path());
-  Tensor value = Tensor::empty(parameter.shape(), dtype);
-  switch (role.kind) {
-    case RoleKind::matrix:
-      fill_normal(value, role.scale / std::sqrt(static_cast<double>(parameter.shape()[1])), seed, index);
-      break;
-    case RoleKind::boundary:
-      fill_identity(value);
-      break;
-    case RoleKind::embedding:
-      fill_normal(value, role.scale, seed, index);
-      break;
-    case RoleKind::unembedding:
-      value.fill(0);
-      break;
-    case RoleKind::vector:
-      value.fill(role.scale);
-      break;
-  }
-  return value;
 }
 
 }  // namespace dlcm::nn

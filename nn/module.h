@@ -123,7 +123,4 @@ class Parameter {
 // whose probabilities are float32 whatever the dtype of computation.
 bool is_rounded(const Role& role);
 
-// The initial value of a parameter; see Module::initialize.
-Tensor initial_value(const Parameter& parameter, uint64_t seed, DType dtype);
-
 }  // namespace dlcm::nn
