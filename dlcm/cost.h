@@ -22,19 +22,23 @@ struct TokenFlops {
 struct PartCost {
   std::string name;  // first component of the parameters' paths: "embedding", "encoder", ...
   int64_t parameters = 0;
+  int64_t operands = 0;                   // of those, elements that have a rounded copy for products
   TokenFlops flops;                       // forward, per token
-  double activation_bytes_per_token = 0;  // kept for backward
+  double activation_bytes_per_token = 0;  // held where a step holds the most: what is kept for backward, and
+                                          // what its last block works with
 };
 
 struct ModelCost {
   std::vector<PartCost> parts;
   int64_t parameters = 0;
+  int64_t operands = 0;
   TokenFlops forward;  // per token; training costs three times as much, four with recomputation by block
   double activation_bytes_per_token = 0;
 };
 
-// Documents of `context` tokens, compute in float32.
-ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute recompute);
+// Documents of `context` tokens, products in `dtype`: f32 or bf16.
+ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute recompute,
+                  DType dtype = DType::f32);
 
 // Rows per token that the matrix with this path multiplies: 1, or 1/R where there is one a concept.
 double rows_per_token(const ModelConfig& config, const std::string& path);

@@ -113,7 +113,8 @@ void benchmark_step(const BenchmarkOptions& options, Report& report) {
   const MachineLimits limits = measure_limits(std::min(options.seconds, 0.5), options.config.train.dtype);
   report.groups.push_back(machine_facts(limits));
 
-  const ModelCost cost = cost_of(trainer.model(), config.train.context, config.train.recompute);
+  const ModelCost cost =
+      cost_of(trainer.model(), config.train.context, config.train.recompute, config.train.dtype);
   const double flops = training_flops_per_token(cost, config.train.recompute);
   const auto tokens = static_cast<double>(config.train.batch_tokens);
   const Timing& timing = steps.timing;

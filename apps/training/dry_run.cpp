@@ -10,6 +10,7 @@ namespace dlcm::apps {
 namespace {
 
 constexpr double kFloatBytes = 4;
+constexpr double kOperandBytes = 2;
 
 // 2341234567 as "2.34 B", with unit prefixes in steps of 1000.
 std::string scaled(double value, const char* unit) {
@@ -57,16 +58,17 @@ std::string bytes_text(double bytes) {
 std::string parts_table(const ModelCost& cost, double micro_tokens) {
   std::string text =
       row("part", {"parameters", "exact", "weights", "training", "activations", "FLOPs/token"});
-  const auto line = [&](const std::string& name, int64_t parameters, double activations, double flops) {
-    const double weights = kFloatBytes * static_cast<double>(parameters);
-    // Weight, gradient and two moments of each parameter.
-    return row(name, {parameters_text(parameters), std::to_string(parameters), bytes_text(weights),
-                      bytes_text(4 * weights), bytes_text(activations * micro_tokens), scaled(flops, "")});
+  const auto line = [&](const std::string& name, const auto& counted, const TokenFlops& flops) {
+    const double weights = kFloatBytes * static_cast<double>(counted.parameters);
+    // Weight, gradient and two moments of each parameter, and the rounded copies.
+    const double training = 4 * weights + kOperandBytes * static_cast<double>(counted.operands);
+    return row(name,
+               {parameters_text(counted.parameters), std::to_string(counted.parameters), bytes_text(weights),
+                bytes_text(training), bytes_text(counted.activation_bytes_per_token * micro_tokens),
+                scaled(flops.total(), "")});
   };
-  for (const PartCost& part : cost.parts) {
-    text += line(part.name, part.parameters, part.activation_bytes_per_token, part.flops.total());
-  }
-  return text + line("total", cost.parameters, cost.activation_bytes_per_token, cost.forward.total());
+  for (const PartCost& part : cost.parts) text += line(part.name, part, part.flops);
+  return text + line("total", cost, cost.forward);
 }
 
 std::string flops_table(const ModelCost& cost, int64_t context) {
@@ -87,10 +89,13 @@ std::string training_table(const ModelCost& cost, const Config& config) {
   text += row("FLOPs per token", {scaled(per_token, "")});
   text += row("FLOPs per step", {scaled(per_step, "")});
   text += row("FLOPs of the run", {scaled(per_step * static_cast<double>(config.schedule.steps), "")});
-  text += row("bytes needed", {bytes_text(memory.parameters + memory.activations)});
-  return text + "(weights, gradients and moments " + bytes_text(memory.parameters) + ", activations of " +
-         std::to_string(largest_micro_batch(train)) + " tokens about " + bytes_text(memory.activations) +
-         ")\n";
+  text += row("bytes needed", {bytes_text(memory.peak())});
+  text += "(weights, gradients and moments " + bytes_text(memory.parameters) + ", activations of " +
+          std::to_string(largest_micro_batch(train)) + " tokens about " + bytes_text(memory.activations);
+  if (memory.never_together > 0) {
+    text += "; less " + bytes_text(memory.never_together) + ": gradients come while activations go";
+  }
+  return text + ")\n";
 }
 
 std::string number_text(double value) {
@@ -117,7 +122,7 @@ void run_dry(std::ostream& out, const TrainArguments& arguments) {
   for (const std::string& note : input.notes) print_error("train", note);
   const Config& config = input.config;
   const std::unique_ptr<LanguageModel> model = make_model(config.model);
-  const ModelCost cost = cost_of(*model, config.train.context, config.train.recompute);
+  const ModelCost cost = cost_of(*model, config.train.context, config.train.recompute, config.train.dtype);
   out << parts_table(cost, static_cast<double>(largest_micro_batch(config.train)))
       << flops_table(cost, config.train.context) << training_table(cost, config);
   if (input.loader) out << data_table(*input.loader, config, arguments.data_folder);

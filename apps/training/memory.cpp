@@ -9,7 +9,8 @@
 namespace dlcm::apps {
 namespace {
 
-constexpr double kBytesPerParameter = 16;  // a float each of weight, gradient and two moments
+constexpr double kFloatBytes = 4;
+constexpr double kOperandBytes = 2;
 constexpr double kSureOfActivations = 0.9;
 
 // The file's number; infinite where it says "max" or is not there.
@@ -34,13 +35,20 @@ int64_t largest_micro_batch(const TrainConfig& train) {
 }
 
 TrainingMemory training_memory(const ModelCost& cost, const TrainConfig& train) {
-  return {kBytesPerParameter * static_cast<double>(cost.parameters),
-          cost.activation_bytes_per_token * static_cast<double>(largest_micro_batch(train))};
+  const double gradients = kFloatBytes * static_cast<double>(cost.parameters);
+  TrainingMemory memory;
+  memory.parameters = 4 * gradients + kOperandBytes * static_cast<double>(cost.operands);
+  memory.activations = cost.activation_bytes_per_token * static_cast<double>(largest_micro_batch(train));
+  if (train.batch_tokens <= train.micro_tokens) {
+    memory.never_together = std::min(gradients, memory.activations);
+  }
+  return memory;
 }
 
 TrainingMemory training_memory(const Config& config) {
   const std::unique_ptr<LanguageModel> model = make_model(config.model);
-  return training_memory(cost_of(*model, config.train.context, config.train.recompute), config.train);
+  return training_memory(cost_of(*model, config.train.context, config.train.recompute, config.train.dtype),
+                         config.train);
 }
 
 double available_memory(const std::string& cgroup_folder) {
@@ -59,10 +67,10 @@ void require_training_memory(const Config& config, double available) {
   DLCM_CHECK(needed.parameters <= available, "weights, gradients and moments need ", needed.parameters * 1e-9,
              " GB, this machine has ", available * 1e-9,
              " GB of memory; make the model smaller (train --dry-run shows its parts)");
-  DLCM_CHECK(needed.parameters + kSureOfActivations * needed.activations <= available,
-             "training needs about ", (needed.parameters + needed.activations) * 1e-9, " GB (",
-             needed.activations * 1e-9, " GB of it activations), this machine has ", available * 1e-9,
-             " GB of memory; ", remedy_of(config.train));
+  DLCM_CHECK(needed.peak() - (1 - kSureOfActivations) * needed.activations <= available,
+             "training needs about ", needed.peak() * 1e-9, " GB (", needed.activations * 1e-9,
+             " GB of it activations), this machine has ", available * 1e-9, " GB of memory; ",
+             remedy_of(config.train));
 }
 
 }  // namespace dlcm::apps

@@ -10,8 +10,11 @@
 namespace dlcm::apps {
 
 struct TrainingMemory {
-  double parameters = 0;   // bytes of weights, gradients and both moments: exact
-  double activations = 0;  // bytes that the largest micro-batch keeps for its backward pass, about
+  double parameters = 0;      // bytes of weights, their rounded copies, gradients and both moments: exact
+  double activations = 0;     // bytes that the largest micro-batch holds at once, about
+  double never_together = 0;  // what of gradients and activations is: in a step of one micro-batch the ones
+                              // come while the others go
+  double peak() const { return parameters + activations - never_together; }
 };
 
 // Tokens, at most.

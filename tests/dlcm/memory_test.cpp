@@ -10,8 +10,8 @@ namespace dlcm {
 namespace {
 
 // Bytes of tensors at the peak of a step with one document, beside weights and gradients.
-double peak_of(const ModelConfig& config, int64_t tokens, nn::Recompute recompute) {
-  const std::unique_ptr<LanguageModel> model = test::random_model(config, 3);
+double peak_of(const ModelConfig& config, int64_t tokens, nn::Recompute recompute, DType dtype = DType::f32) {
+  const std::unique_ptr<LanguageModel> model = test::random_model(config, 3, dtype);
   const PackedBatch batch = test::packed({test::random_tokens(tokens, config.vocab_size, 4)});
   ForwardOptions options;
   options.mode = Mode::train;
@@ -33,11 +33,14 @@ ModelConfig config_of(ModelKind kind) {
 TEST_CASE("memory of a step: linear in the tokens, as no tensor is T x T or T x M") {
   for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
     const ModelConfig config = config_of(kind);
-    const double growth =
-        peak_of(config, 2048, nn::Recompute::none) / peak_of(config, 512, nn::Recompute::none);
-    CAPTURE(growth);
-    CHECK(growth > 3);
-    CHECK(growth < 4.5);
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(dtype);
+      const double growth = peak_of(config, 2048, nn::Recompute::none, dtype) /
+                            peak_of(config, 512, nn::Recompute::none, dtype);
+      CAPTURE(growth);
+      CHECK(growth > 3);
+      CHECK(growth < 4.5);
+    }
   }
   // So that a tensor of T x M would be seen.
   ModelConfig dense = config_of(ModelKind::dlcm);
