@@ -23,10 +23,13 @@ struct Labels {
   const char* bits_per_byte;
   const char* tokens_per_concept;
   const char* tokens_per_second;
+  const char* matrix_share;  // null: left out
 };
-constexpr Labels kLabels[] = {{"  ", "step ", "bits/byte", "tokens/concept", "tokens/s"},
-                              {" ", "step ", "bits/B", "tok/con", "tok/s"},
-                              {" ", "", "bpb", "t/c", "t/s"}};
+constexpr Labels kLabels[] = {
+    {"  ", "step ", "bits/byte", "tokens/concept", "tokens/s", " % of matrix limit"},
+    {" ", "step ", "bits/B", "tok/con", "tok/s", "% limit"},
+    {" ", "", "bpb", "t/c", "t/s", "%"},
+    {" ", "", "bpb", "t/c", "t/s", nullptr}};
 
 std::string formatted(const char* format, double value) {
   char text[64];
@@ -56,6 +59,8 @@ std::string figures(const ProgressState& state, const Labels& labels) {
   if (state.tokens_per_concept > 0)
     text += gap + labels.tokens_per_concept + formatted(" %.2f", state.tokens_per_concept);
   text += gap + formatted("%.0f ", state.tokens_per_second) + labels.tokens_per_second;
+  if (labels.matrix_share != nullptr)
+    text += gap + formatted("%.0f", 100 * state.matrix_share) + labels.matrix_share;
   return text + gap + "left " + duration_text(state.seconds_left);
 }
 

@@ -14,14 +14,17 @@ struct ProgressState {
   double bits_per_byte = 0;
   double tokens_per_concept = 0;  // 0 for a model without concepts
   double tokens_per_second = 0;
+  double matrix_share = 0;  // of the machine's matrix limit that the step has reached
   int64_t steps = 0;        // of the run
   double seconds_left = 0;  // NaN: not known
 };
 
-// The state in words: step, loss, bits per byte, tokens per concept, tokens per second, time left.
+// The state in words: step, loss, bits per byte, tokens per concept, tokens per second, share of the matrix
+// limit, time left.
 std::string progress_line(const ProgressState& state);
 // The same behind a bar, shorter than `columns`: the bar shrinks and the names get shorter, then the bar
-// goes, and only what is still too long is cut at its end. 80 columns hold every figure.
+// and the share of the matrix limit go, and only what is still too long is cut at its end. 80 columns hold
+// every other figure.
 std::string progress_bar(const ProgressState& state, size_t columns);
 
 class Progress {

@@ -8,10 +8,12 @@
 #include "apps/common/loaded_model.h"
 #include "apps/common/program.h"
 #include "apps/evaluation/evaluate.h"
+#include "apps/training/matrix_limit.h"
 #include "apps/training/metrics.h"
 #include "apps/training/progress.h"
 #include "apps/training/signals.h"
 #include "apps/training/trainer.h"
+#include "dlcm/cost.h"
 #include "dlcm/not_finite.h"
 #include "tensor/allocator.h"
 #include "tensor/ops/elementwise.h"
@@ -34,6 +36,7 @@ class Run {
   bool open_run();
   void restore();
   void announce() const;
+  void measure_speed();
   void train_step(Progress& progress);
   void evaluate_heldout(Progress& progress);
   void save();
@@ -46,7 +49,9 @@ class Run {
   std::unique_ptr<RunFolder> folder_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<MetricsLog> metrics_;
-  int64_t step_ = 0;  // steps done
+  double matrix_limit_ = 0;  // FLOPs per second
+  double step_flops_ = 0;    // of a step, as the configuration says
+  int64_t step_ = 0;         // steps done
   int64_t tokens_seen_ = 0;
   int64_t saved_step_ = 0;  // of the newest checkpoint; initial weights need none, the seed makes them again
   bool changed_ = false;    // whether a resumed run goes on with other settings
@@ -117,6 +122,14 @@ void Run::announce() const {
   for (const std::string& note : input_.notes) print_error("train", note);
 }
 
+// What the speed of steps is compared with.
+void Run::measure_speed() {
+  const TrainConfig& train = input_.config.train;
+  const ModelCost cost = cost_of(trainer_->model(), train.context, train.recompute, train.dtype);
+  step_flops_ = training_flops_per_token(cost, train.recompute) * static_cast<double>(train.batch_tokens);
+  matrix_limit_ = matrix_limit(train.dtype);
+}
+
 // Bits per byte of text of a loss in nats per token, by the training shards' ratio of tokens to bytes.
 double Run::bits_per_byte(double loss) const {
   const auto targets = static_cast<double>(input_.loader->tokens() - input_.loader->documents());
@@ -144,6 +157,7 @@ MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) co
           {"alpha", of_concepts(metrics.alpha)},
           {"predicted_tokens", metrics.pass.totals.predicted_tokens},
           {"tokens_per_second", static_cast<double>(config.train.batch_tokens) / seconds},
+          {"matrix_share", step_flops_ / seconds / matrix_limit_},
           {"peak_bytes", static_cast<int64_t>(memory.peak_bytes)}};
 }
 
@@ -169,7 +183,8 @@ void Run::train_step(Progress& progress) {
   metrics_->write(step_, fields_of(metrics, seconds));
   progress.update({step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss),
                    metrics.pass.tokens_per_concept,
-                   static_cast<double>(input_.config.train.batch_tokens) / seconds});
+                   static_cast<double>(input_.config.train.batch_tokens) / seconds,
+                   step_flops_ / seconds / matrix_limit_});
 }
 
 void Run::evaluate_heldout(Progress& progress) {
@@ -244,6 +259,7 @@ void Run::go() {
   }
   folder_->begin(input_.config, changed_ ? step_ : -1);
   metrics_ = std::make_unique<MetricsLog>(folder_->path() + "/metrics.jsonl", step_);
+  measure_speed();
   Progress progress(step_, steps);
   while (step_ < steps && !stop_requested()) {
     train_step(progress);

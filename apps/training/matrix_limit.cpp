@@ -1,0 +1,41 @@
+#include "apps/training/matrix_limit.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+
+#include "tensor/ops/matmul.h"
+
+namespace dlcm::apps {
+namespace {
+
+constexpr int kRuns = 3;
+constexpr double kLongestProduct = 0.02;  // seconds
+
+double shortest_product(int64_t size, DType dtype) {
+  using Clock = std::chrono::steady_clock;
+  const Tensor a = Tensor::full({size, size}, 0.5, dtype), c = Tensor::empty({size, size});
+  double shortest = INFINITY;
+  for (int run = 0; run < kRuns; ++run) {
+    const Clock::time_point begin = Clock::now();
+    ops::matmul_into(a, ops::Transpose::no, a, ops::Transpose::no, c, false);
+    shortest = std::min(shortest, std::chrono::duration<double>(Clock::now() - begin).count());
+  }
+  return shortest;
+}
+
+}  // namespace
+
+// The larger the product the nearer to the limit, as far as the time allows: the next takes eight times as
+// long.
+double matrix_limit(DType dtype) {
+  double limit = 0;
+  double seconds = 0;
+  for (int64_t size = 128; size <= 1024 && 8 * seconds < kLongestProduct; size *= 2) {
+    seconds = shortest_product(size, dtype);
+    limit = std::max(limit, 2 * std::pow(static_cast<double>(size), 3) / seconds);
+  }
+  return limit;
+}
+
+}  // namespace dlcm::apps
