@@ -2,6 +2,7 @@
 
 #include "apps/benchmark/benchmarks.h"
 #include "apps/benchmark/random_input.h"
+#include "apps/benchmark/rates.h"
 #include "apps/training/trainer.h"
 #include "dlcm/cost.h"
 #include "tensor/allocator.h"
@@ -74,32 +75,6 @@ Table memory_table(Trainer& trainer, const std::vector<PackedBatch>& batches,
   return table;
 }
 
-// Shares of the measured time; `other` is what no operator announces: the tape, segmentation, drawing
-// boundaries, logging.
-Table operator_table(const MeasuredSteps& steps, const MachineLimits& limits) {
-  Table table = {"operators",
-                 "Time by operator, exclusive",
-                 {{"name", "operator"},
-                  {"calls", "calls/step", Unit::number},
-                  {"ms", "ms/step", Unit::number},
-                  {"share", "share", Unit::share},
-                  {"gflops", "GFLOP/s", Unit::number},
-                  {"matrix_share", "of matrix limit", Unit::share}},
-                 {}};
-  const auto runs = static_cast<double>(steps.timing.runs);
-  double announced = 0;
-  for (const ProfileEntry& entry : steps.operators) {
-    announced += entry.seconds;
-    const Value flops = entry.flops > 0 ? ratio(entry.flops, entry.seconds * 1e9) : Value();
-    const Value share = entry.flops > 0 ? ratio(entry.flops / limits.flops, entry.seconds) : Value();
-    table.rows.push_back({entry.name, static_cast<double>(entry.calls) / runs, 1e3 * entry.seconds / runs,
-                          entry.seconds / steps.seconds, flops, share});
-  }
-  const double other = std::max(0.0, steps.seconds - announced);
-  table.rows.push_back({"other", {}, 1e3 * other / runs, other / steps.seconds, {}, {}});
-  return table;
-}
-
 }  // namespace
 
 void benchmark_step(const BenchmarkOptions& options, Report& report) {
@@ -136,9 +111,11 @@ void benchmark_step(const BenchmarkOptions& options, Report& report) {
         {"matrix_share", "of matrix limit", ratio(flops * tokens / timing.median, limits.flops), Unit::share},
         {"peak_bytes", "peak of tensors", steps.memory.peak_bytes, Unit::bytes},
         {"reserved_bytes", "held from the system", steps.memory.reserved_bytes, Unit::bytes},
+        {"resident_bytes", "largest size of the process", largest_resident_bytes(), Unit::bytes},
         {"system_allocations", "allocations from the system", steps.memory.system_calls, Unit::count},
         {"seconds_to_first_step", "program's begin to first step's end, s", to_first_step, Unit::number}}});
-  report.tables.push_back(operator_table(steps, limits));
+  report.tables.push_back(operator_table("operators", "Time by operator, exclusive", steps.operators,
+                                         timing.runs, steps.seconds, limits));
   report.tables.push_back(memory_table(trainer, batches, boundaries, kWarmUpSteps + timing.runs));
   report.notes.push_back(
       "FLOPs/token: from the configuration (R tokens per concept); the operators count what they do.");
