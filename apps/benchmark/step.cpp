@@ -20,6 +20,7 @@ struct MeasuredSteps {
   double seconds = 0;  // of all of them
   std::vector<ProfileEntry> operators;
   MemoryStatistics memory;  // peak and system calls of the measured steps alone
+  int64_t resident_bytes = 0;
   double tokens_per_concept = 0;
 };
 
@@ -54,6 +55,7 @@ MeasuredSteps measure_steps(Trainer& trainer, const std::vector<PackedBatch>& ba
   result.operators = profile_stop();
   result.memory = memory.statistics();
   result.memory.system_calls -= calls_before;
+  result.resident_bytes = largest_resident_bytes();
   result.timing = timing_of(std::move(measured));
   return result;
 }
@@ -111,7 +113,7 @@ void benchmark_step(const BenchmarkOptions& options, Report& report) {
         {"matrix_share", "of matrix limit", ratio(flops * tokens / timing.median, limits.flops), Unit::share},
         {"peak_bytes", "peak of tensors", steps.memory.peak_bytes, Unit::bytes},
         {"reserved_bytes", "held from the system", steps.memory.reserved_bytes, Unit::bytes},
-        {"resident_bytes", "largest size of the process", largest_resident_bytes(), Unit::bytes},
+        {"resident_bytes", "largest size of the process", steps.resident_bytes, Unit::bytes},
         {"system_allocations", "allocations from the system", steps.memory.system_calls, Unit::count},
         {"seconds_to_first_step", "program's begin to first step's end, s", to_first_step, Unit::number}}});
   report.tables.push_back(operator_table("operators", "Time by operator, exclusive", steps.operators,
