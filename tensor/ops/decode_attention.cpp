@@ -18,8 +18,8 @@ namespace {
 using V = detail::Simd<float>;
 using Vector = V::Vector;
 
-constexpr int64_t kPartKeys = 512;
-constexpr int64_t kTileKeys = 64;  // whose values stay in the L1 cache for all heads of a group
+constexpr int64_t kPartKeys = 256;
+constexpr int64_t kTileKeys = 16;  // whose rows, of all heads, stay in the L1 cache
 static_assert(kPartKeys % kTileKeys == 0 && kTileKeys % V::kWidth == 0);
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
@@ -50,20 +50,28 @@ Vector load_row(const E* row, int64_t first, int64_t d) {
   return widened(rest);
 }
 
-// The part of a cache that one task takes: the keys of one head.
+// The part of a cache that one task takes: rows of all its heads, so that memory is read in order.
 template <class E>
 struct Part {
   const E *keys, *values;
   const float* bias;
   int64_t count, stride, d;
 
-  // Rows that come next, for the processor to fetch: those of a head are too short a run for it to guess.
-  void prefetch(const E* rows, int64_t begin, int64_t end) const {
-    for (int64_t key = begin; key < std::min(end, count); ++key) {
-      const auto* row = reinterpret_cast<const char*>(rows + key * stride);
-      for (int64_t byte = 0; byte < d * static_cast<int64_t>(sizeof(E)); byte += 64)
-        __builtin_prefetch(row + byte);
+  // A share of the rows from `key` on, `share` of `shares` of a tile, for the processor to fetch: it does not
+  // guess the order in which heads read them. Beyond the last key there is nothing to do.
+  void fetch(const E* rows, int64_t key, int64_t share, int64_t shares) const {
+    const int64_t bytes = std::min(kTileKeys, count - key) * stride * static_cast<int64_t>(sizeof(E));
+    const auto* from = reinterpret_cast<const char*>(rows + key * stride);
+    for (int64_t byte = bytes * share / shares / 64 * 64; byte < bytes * (share + 1) / shares; byte += 64) {
+      __builtin_prefetch(from + byte);
     }
+  }
+  // The same rows from another head's elements on.
+  Part of_head(int64_t head) const {
+    Part part = *this;
+    part.keys += head * d;
+    part.values += head * d;
+    return part;
   }
 };
 
@@ -132,27 +140,30 @@ void add_values(const Part<E>& part, int64_t begin, int64_t end, const float* we
   }
 }
 
-// Leaves in `partial` [group][DecodeSizes::partial()] what these keys contribute; queries are [group][width].
+// Leaves in `partial` [heads][DecodeSizes::partial()] what these keys contribute; queries are [heads][width].
 template <class E>
 void attend_part(const DecodeSizes& sizes, const Part<E>& part, const float* queries, float* scores,
                  float* partial) {
   const int64_t group = sizes.group(), width = sizes.width();
   for (int64_t key = 0; key < part.count; key += V::kWidth) {
-    part.prefetch(part.keys, key + V::kWidth, key + 2 * V::kWidth);
-    for (int64_t head = 0; head < group; ++head) {
-      V::store(scores + head * kPartKeys + key, scores_of(part, queries + head * width, key));
+    const bool is_last = key + V::kWidth >= part.count;
+    for (int64_t head = 0; head < sizes.heads; ++head) {
+      part.fetch(is_last ? part.values : part.keys, is_last ? 0 : key + V::kWidth, head, sizes.heads);
+      V::store(scores + head * kPartKeys + key,
+               scores_of(part.of_head(head / group), queries + head * width, key));
     }
   }
-  for (int64_t head = 0; head < group; ++head) {
+  for (int64_t head = 0; head < sizes.heads; ++head) {
     float* to = partial + head * sizes.partial();
     std::tie(to[0], to[1]) = exponentials(part.count, scores + head * kPartKeys);
     std::fill_n(to + 2, width, 0.0f);
   }
   for (int64_t key = 0; key < part.count; key += kTileKeys) {
-    part.prefetch(part.values, key + kTileKeys, key + 2 * kTileKeys);
     const int64_t end = std::min(part.count, key + kTileKeys);
-    for (int64_t head = 0; head < group; ++head) {
-      add_values(part, key, end, scores + head * kPartKeys, partial + head * sizes.partial() + 2);
+    for (int64_t head = 0; head < sizes.heads; ++head) {
+      part.fetch(part.values, end, head, sizes.heads);
+      add_values(part.of_head(head / group), key, end, scores + head * kPartKeys,
+                 partial + head * sizes.partial() + 2);
     }
   }
 }
@@ -179,7 +190,7 @@ class Decoding {
   Decoding(const DecodeSizes& sizes, const Tensor& q, std::span<const ops::DecodeCache> caches,
            const Tensor& o)
       : sizes_(sizes), q_(q.data<float>()), caches_(caches), o_(o.data<float>()) {
-    if (sizes.parts > 1) partial_ = Tensor::empty({tasks() * sizes.group() * sizes.partial()});
+    if (sizes.parts > 1) partial_ = Tensor::empty({tasks() * sizes.heads * sizes.partial()});
   }
 
   void run() const {
@@ -187,21 +198,16 @@ class Decoding {
       for (int64_t task = begin; task < end; ++task) attend(task);
     });
     if (sizes_.parts == 1) return;
-    for (int64_t b = 0; b < sizes_.sequences; ++b) {
-      for (int64_t head = 0; head < sizes_.kv_heads; ++head)
-        finish(b, head, parts_of(b), partial(b, 0, head));
-    }
+    for (int64_t b = 0; b < sizes_.sequences; ++b) finish(b, parts_of(b), partial(b * sizes_.parts));
   }
 
  private:
-  // Heads of one part follow each other: their rows are neighbours in memory.
-  int64_t tasks() const { return sizes_.sequences * sizes_.parts * sizes_.kv_heads; }
+  int64_t tasks() const { return sizes_.sequences * sizes_.parts; }
   int64_t parts_of(int64_t b) const {
     return (caches_[static_cast<size_t>(b)].length + kPartKeys - 1) / kPartKeys;
   }
-  float* partial(int64_t b, int64_t part, int64_t head) const {
-    return partial_.data<float>() +
-           ((b * sizes_.parts + part) * sizes_.kv_heads + head) * sizes_.group() * sizes_.partial();
+  float* partial(int64_t task) const {
+    return partial_.data<float>() + task * sizes_.heads * sizes_.partial();
   }
 
   // Tasks that read enough to be worth a thread.
@@ -215,36 +221,33 @@ class Decoding {
   }
 
   void attend(int64_t task) const {
-    const int64_t head = task % sizes_.kv_heads, index = task / sizes_.kv_heads % sizes_.parts;
-    const int64_t b = task / sizes_.kv_heads / sizes_.parts;
+    const int64_t b = task / sizes_.parts, first = task % sizes_.parts * kPartKeys;
     const ops::DecodeCache& cache = caches_[static_cast<size_t>(b)];
-    const int64_t first = index * kPartKeys, group = sizes_.group(), width = sizes_.width();
-    if (index > 0 && first >= cache.length) return;
-    float* queries = thread_scratch<float>(group * (width + kPartKeys + sizes_.partial()));
-    float* scores = queries + group * width;
-    for (int64_t i = 0; i < group; ++i) {
-      const float* from = q_ + (b * sizes_.heads + head * group + i) * sizes_.head_dim;
-      std::copy_n(from, sizes_.head_dim, queries + i * width);
-      std::fill(queries + i * width + sizes_.head_dim, queries + (i + 1) * width, 0.0f);
+    if (first > 0 && first >= cache.length) return;
+    const int64_t heads = sizes_.heads, width = sizes_.width();
+    float* queries = thread_scratch<float>(heads * (width + kPartKeys + sizes_.partial()));
+    float* scores = queries + heads * width;
+    for (int64_t head = 0; head < heads; ++head) {
+      const float* from = q_ + (b * heads + head) * sizes_.head_dim;
+      std::copy_n(from, sizes_.head_dim, queries + head * width);
+      std::fill(queries + head * width + sizes_.head_dim, queries + (head + 1) * width, 0.0f);
     }
     const int64_t stride = sizes_.kv_heads * sizes_.head_dim;
-    const int64_t offset = first * stride + head * sizes_.head_dim;
-    const Part<E> part = {static_cast<const E*>(cache.keys) + offset,
-                          static_cast<const E*>(cache.values) + offset,
+    const Part<E> part = {static_cast<const E*>(cache.keys) + first * stride,
+                          static_cast<const E*>(cache.values) + first * stride,
                           cache.key_bias != nullptr ? cache.key_bias + first : nullptr,
                           std::min(kPartKeys, cache.length - first),
                           stride,
                           sizes_.head_dim};
-    float* result = sizes_.parts > 1 ? partial(b, index, head) : scores + group * kPartKeys;
+    float* result = sizes_.parts > 1 ? partial(task) : scores + heads * kPartKeys;
     attend_part(sizes_, part, queries, scores, result);
-    if (sizes_.parts == 1) finish(b, head, parts_of(b), result);
+    if (sizes_.parts == 1) finish(b, parts_of(b), result);
   }
 
-  void finish(int64_t b, int64_t head, int64_t parts, const float* from) const {
-    const int64_t stride = sizes_.kv_heads * sizes_.group() * sizes_.partial();
-    for (int64_t i = 0; i < sizes_.group(); ++i) {
-      combine(sizes_, parts, from + i * sizes_.partial(), stride,
-              o_ + (b * sizes_.heads + head * sizes_.group() + i) * sizes_.head_dim);
+  void finish(int64_t b, int64_t parts, const float* from) const {
+    for (int64_t head = 0; head < sizes_.heads; ++head) {
+      combine(sizes_, parts, from + head * sizes_.partial(), sizes_.heads * sizes_.partial(),
+              o_ + (b * sizes_.heads + head) * sizes_.head_dim);
     }
   }
 
