@@ -1,9 +1,9 @@
 #!/bin/sh
-# Installs what a build needs, with apt on Debian 12; further packages can be named as arguments. Does nothing, and
-# says nothing, where everything is there.
+# Installs what a build needs, with apt on Debian 12; further packages can be named as arguments (libdnnl-dev, with which
+# `benchmark matmul` compares). Does nothing, and says nothing, where everything is there.
 set -eu
 
-packages="g++ cmake ninja-build pkg-config libeigen3-dev libhdf5-dev libdnnl-dev doctest-dev libcli11-dev
+packages="g++ cmake ninja-build pkg-config libhdf5-dev doctest-dev libcli11-dev
 libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libzstd-dev $*"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then

@@ -57,7 +57,7 @@ class LanguageModel : public nn::Module {
   virtual ForwardOutput forward(const PackedBatch& batch, const ForwardOptions& options,
                                 SequenceState* state = nullptr) const = 0;
   virtual std::unique_ptr<SequenceState> new_state() const = 0;
-  // The next token of each of B sequences, float32 only. Each row's result depends on its own sequence alone,
+  // The next token of each of B sequences. Each row's result depends on its own sequence alone,
   // to the bit.
   virtual StepOutput step(std::span<const int32_t> tokens, std::span<SequenceState* const> states) const = 0;
   // Parameters whose gradients AuxiliaryLoss::deferred_factor() multiplies; empty for a transformer.

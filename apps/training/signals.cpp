@@ -30,9 +30,8 @@ void take_signals(sigset_t signals) {
 
 }  // namespace
 
-// Blocked in all threads but one that waits for them, never handled in one that computes: while oneDNN
-// multiplies, its kernels keep the stack pointer in the matrices they work on, and the frame of a handler
-// would be written over the heap.
+// Blocked in all threads but one that waits for them: no handler runs in the middle of a computation, and
+// what takes a signal may do more than a handler may.
 void install_stop_signals() {
   sigset_t signals;
   sigemptyset(&signals);

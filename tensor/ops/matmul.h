@@ -7,7 +7,7 @@
 //
 // The products are our own (tensor/ops/gemm.h): the bits of a row depend on that row and on B alone, neither
 // on how many rows there are nor on the number of threads; `benchmark matmul` compares their speed with
-// oneDNN's and Eigen's.
+// oneDNN's.
 #pragma once
 
 #include "tensor/tensor.h"

@@ -39,8 +39,7 @@ TEST_CASE("a run stopped while it opens its data writes nothing") {
   CHECK_FALSE(std::filesystem::exists(place.folder / "run"));
 }
 
-// oneDNN's kernels use the stack pointer as any register: the frame of a handler would damage what they work
-// on, which models as small as these would seldom show.
+// Signals are for the thread that waits for them.
 TEST_CASE("no signal interrupts a thread that computes") {
   const TrainingPlace place;
   Process process = place.start("run", {"--set", "schedule.steps=100000"});
