@@ -35,7 +35,7 @@ Variable softmax(const Variable& x);
 Variable swiglu_linear(const Variable& gate, const Variable& up, const Variable& weight);
 Variable embedding(const Tensor& ids, const Variable& table);
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
-                   const ops::AttentionLayout& layout);
+                   const ops::AttentionLayout& layout, DType output = DType::f32);
 Variable dense_attention(const Variable& q, const Variable& k, const Variable& v,
                          const ops::AttentionLayout& layout);
 Variable gather_rows(const Variable& x, const Tensor& index);

@@ -62,6 +62,7 @@ bool any_gradient(const Node& node) {
 Variable::Variable(Tensor value, bool requires_grad)
     : value_(std::move(value)), slot_(std::make_shared<Slot>()) {
   slot_->shape = value_.shape();
+  // A value of bf16 is an operand rounded from a float32; its gradient is a sum like any other.
   slot_->dtype = value_.dtype() == DType::bf16 ? DType::f32 : value_.dtype();
   slot_->device = value_.device();
   slot_->requires_grad = requires_grad;

@@ -77,17 +77,22 @@ Variable CrossAttention::values(const Variable& z) const {
                         {z.size(0), config_.token.kv_heads, config_.token.head_dim()});
 }
 
+Variable CrossAttention::operand(const Variable& x) const {
+  return q_proj_.operand_dtype() == DType::bf16 ? autograd::cast(x, DType::bf16) : x;
+}
+
 Variable CrossAttention::attend(const Variable& q, const Variable& k, const Variable& v,
                                 const Segmentation& segmentation, const Tensor& cu_seqlens) const {
   const CrossAttentionConfig& config = config_.cross_attention;
   if (config.implementation == CrossImplementation::replicated) {
-    return autograd::attention(q, autograd::gather_rows(k, segmentation.concept_of),
-                               autograd::gather_rows(v, segmentation.concept_of),
-                               replicated_ranges(segmentation, cu_seqlens, config, q.dtype()));
+    return autograd::attention(operand(q), operand(autograd::gather_rows(k, segmentation.concept_of)),
+                               operand(autograd::gather_rows(v, segmentation.concept_of)),
+                               replicated_ranges(segmentation, cu_seqlens, config, k.dtype()),
+                               nn::attended_dtype(o_proj_));
   }
-  const ops::AttentionLayout ranges = concept_ranges(segmentation, cu_seqlens, config, q.dtype());
+  const ops::AttentionLayout ranges = concept_ranges(segmentation, cu_seqlens, config, k.dtype());
   if (config.implementation == CrossImplementation::dense) return autograd::dense_attention(q, k, v, ranges);
-  return autograd::attention(q, k, v, ranges);
+  return autograd::attention(operand(q), operand(k), operand(v), ranges, nn::attended_dtype(o_proj_));
 }
 
 Variable CrossAttention::projected(const Variable& heads) const {
@@ -114,7 +119,7 @@ nn::ResidualStream CrossAttention::forward(const Variable& h, const Variable& z,
   }
   if (state != nullptr && segmentation.count > 0) {
     const int64_t complete = segmentation.count - 1;
-    state->concepts.append(k.value().slice(0, complete), v.value().slice(0, complete));
+    state->concepts.append(operand(k).value().slice(0, complete), operand(v).value().slice(0, complete));
     const int32_t* offsets = segmentation.offsets.data<int32_t>();
     for (int64_t i = 0; i < complete; ++i) {
       state->log_lengths.push_back(std::log(static_cast<float>(offsets[i + 1] - offsets[i])));
@@ -129,8 +134,8 @@ void CrossAttention::append(const Tensor& z, std::span<const int64_t> lengths,
   std::vector<int32_t> positions;
   for (const CrossAttentionState* state : states)
     positions.push_back(static_cast<int32_t>(state->concepts.length()));
-  const Tensor k = keys(Variable(z), Tensor::from(positions)).value();
-  const Tensor v = values(Variable(z)).value();
+  const Tensor k = operand(keys(Variable(z), Tensor::from(positions))).value();
+  const Tensor v = operand(values(Variable(z))).value();
   for (size_t b = 0; b < states.size(); ++b) {
     const auto row = static_cast<int64_t>(b);
     states[b]->concepts.append(k.slice(row, row + 1), v.slice(row, row + 1));
@@ -145,15 +150,13 @@ nn::ResidualStream CrossAttention::step(const Variable& h,
     positions.push_back(static_cast<int32_t>(state->concepts.length()));
   nn::ResidualStream stream(h);
   const Tensor q = queries(stream, Tensor::from(positions)).value();
-  const Tensor heads = q.empty_like();
-  for (size_t b = 0; b < states.size(); ++b) {
-    const auto row = static_cast<int64_t>(b);
-    const bool weighted = config_.cross_attention.weighting == Weighting::length;
-    const Tensor bias = weighted ? Tensor::from(states[b]->log_lengths) : Tensor();
-    heads.slice(row, row + 1)
-        .copy_from(nn::attend_to_cache(q.slice(row, row + 1), states[b]->concepts, bias));
+  std::vector<const nn::KeyValueCache*> concepts;
+  std::vector<const std::vector<float>*> biases;
+  for (const CrossAttentionState* state : states) {
+    concepts.push_back(&state->concepts);
+    if (config_.cross_attention.weighting == Weighting::length) biases.push_back(&state->log_lengths);
   }
-  finish(stream, projected(Variable(heads)));
+  finish(stream, projected(Variable(nn::attend_to_caches(q, concepts, biases))));
   return stream;
 }
 

@@ -45,6 +45,8 @@ class CrossAttention : public nn::Module {
   nn::Variable queries(nn::ResidualStream& h, const Tensor& positions) const;
   nn::Variable keys(const nn::Variable& z, const Tensor& positions) const;
   nn::Variable values(const nn::Variable& z) const;
+  // Rounded to bf16 where the projections multiply in it.
+  nn::Variable operand(const nn::Variable& x) const;
   nn::Variable attend(const nn::Variable& q, const nn::Variable& k, const nn::Variable& v,
                       const Segmentation& segmentation, const Tensor& cu_seqlens) const;
   nn::Variable projected(const nn::Variable& heads) const;

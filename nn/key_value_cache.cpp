@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "tensor/ops/attention.h"
-
 namespace dlcm::nn {
 namespace {
 
@@ -34,13 +32,22 @@ void KeyValueCache::append(const Tensor& keys, const Tensor& values) {
   length_ += added;
 }
 
-Tensor attend_to_cache(const Tensor& query, const KeyValueCache& cache, const Tensor& key_bias) {
-  if (cache.length() == 0) return query.zeros_like();
-  ops::AttentionLayout layout;
-  layout.key_begin = Tensor::from<int32_t>({0});
-  layout.key_end = Tensor::from<int32_t>({static_cast<int32_t>(cache.length())});
-  layout.key_bias = key_bias;
-  return ops::attention(query, cache.keys(), cache.values(), layout).o;
+ops::DecodeCache KeyValueCache::rows() const {
+  if (length_ == 0) return {};
+  return {keys_.raw_data(), values_.raw_data(), nullptr, length_};
+}
+
+Tensor attend_to_caches(const Tensor& queries, std::span<const KeyValueCache* const> caches,
+                        std::span<const std::vector<float>* const> key_biases) {
+  const auto filled = std::find_if(caches.begin(), caches.end(),
+                                   [](const KeyValueCache* cache) { return cache->length() > 0; });
+  if (filled == caches.end()) return queries.zeros_like();
+  std::vector<ops::DecodeCache> rows;
+  for (size_t b = 0; b < caches.size(); ++b) {
+    rows.push_back(caches[b]->rows());
+    if (!key_biases.empty()) rows.back().key_bias = key_biases[b]->data();
+  }
+  return ops::decode_attention(queries, rows, (*filled)->kv_heads(), (*filled)->dtype());
 }
 
 }  // namespace dlcm::nn

@@ -4,6 +4,7 @@
 
 #include "autograd/ops.h"
 #include "nn/linear.h"
+#include "tensor/ops/cast.h"
 
 namespace dlcm::nn {
 namespace {
@@ -32,13 +33,18 @@ SelfAttention::Projected SelfAttention::project(const Variable& x, const Tensor&
   const auto heads_of = [&](const Parameter& projection, int64_t heads) {
     return autograd::view(linear(x, projection), {rows, heads, config_.head_dim()});
   };
+  // Attention multiplies in the dtype of the projections.
+  const auto operand = [this](const Variable& made) {
+    return input_dtype() == DType::bf16 ? DType::bf16 : made.dtype();
+  };
   Projected result;
   const auto normalized = [&](const Variable& heads, const Parameter& gain) {
-    return autograd::rms_norm_rotary(heads, gain.variable(), kNormEpsilon, rotary);
+    return autograd::rms_norm_rotary(heads, gain.variable(), kNormEpsilon, rotary, operand(heads));
   };
   result.q = normalized(heads_of(q_proj_, config_.heads), q_norm_);
   result.k = normalized(heads_of(k_proj_, config_.kv_heads), k_norm_);
-  result.v = heads_of(v_proj_, config_.kv_heads);
+  const Variable v = heads_of(v_proj_, config_.kv_heads);
+  result.v = autograd::cast(v, operand(v));
   return result;
 }
 
@@ -49,19 +55,19 @@ Variable SelfAttention::output(const Variable& heads) const {
 Variable SelfAttention::forward(const Variable& x, const SequenceLayout& layout, KeyValueCache* cache) const {
   const Projected projected = project(x, layout.rotary);
   if (cache != nullptr) cache->append(projected.k.value(), projected.v.value());
-  return output(autograd::attention(projected.q, projected.k, projected.v, layout.causal));
+  return output(
+      autograd::attention(projected.q, projected.k, projected.v, layout.causal, attended_dtype(o_proj_)));
 }
 
 Variable SelfAttention::step(const Variable& x, const Tensor& rotary,
                              std::span<KeyValueCache* const> caches) const {
   const Projected projected = project(x, rotary);
-  const Tensor result = projected.q.value().empty_like();
   for (int64_t b = 0; b < x.size(0); ++b) {
-    KeyValueCache& cache = *caches[static_cast<size_t>(b)];
-    cache.append(projected.k.value().slice(b, b + 1), projected.v.value().slice(b, b + 1));
-    result.slice(b, b + 1).copy_from(attend_to_cache(projected.q.value().slice(b, b + 1), cache));
+    caches[static_cast<size_t>(b)]->append(projected.k.value().slice(b, b + 1),
+                                           projected.v.value().slice(b, b + 1));
   }
-  return output(Variable(result));
+  const std::vector<const KeyValueCache*> rows(caches.begin(), caches.end());
+  return output(Variable(attend_to_caches(ops::cast(projected.q.value(), DType::f32), rows)));
 }
 
 }  // namespace dlcm::nn

@@ -19,10 +19,9 @@ struct Update {
   double beta1, beta2, correction1, correction2, rate, epsilon, decay, gradient_scale;
 };
 
-// Elements [begin, end) of a parameter.
 template <class T>
-void update(const Update& u, const Tensor& weight, const Tensor& gradient, const AdamW::Moments& moments,
-            int64_t begin, int64_t end) {
+void update_elements(const Update& u, const Tensor& weight, const Tensor& gradient,
+                     const AdamW::Moments& moments, int64_t begin, int64_t end) {
   const auto beta1 = static_cast<T>(u.beta1);
   const auto beta2 = static_cast<T>(u.beta2);
   const auto rate = static_cast<T>(u.rate / u.correction1);
@@ -41,6 +40,12 @@ void update(const Update& u, const Tensor& weight, const Tensor& gradient, const
     v[i] = beta2 * v[i] + (T{1} - beta2) * scaled * scaled;
     w[i] -= rate * m[i] / (std::sqrt(v[i] * root) + epsilon) + decay * w[i];
   }
+}
+
+// Elements [begin, end) of a parameter.
+void update(const Update& u, const Tensor& weight, const Tensor& gradient, const AdamW::Moments& moments,
+            int64_t begin, int64_t end) {
+  DLCM_FLOATING(weight.dtype(), T, update_elements<T>(u, weight, gradient, moments, begin, end));
 }
 
 double base_rate(const nn::Role& role, const AdamWConfig& config) {
@@ -95,7 +100,6 @@ void AdamW::step(int64_t step, double factor, double gradient_scale) {
   }
   const ProfileScope profile("adamw", 16, std::accumulate(sizes.begin(), sizes.end(), int64_t{0}));
   parallel_for_arrays(sizes, kGrain, [&](int64_t, size_t i, int64_t begin, int64_t end) {
-    const Tensor& weight = parameters_[i]->value();
     const GroupRates& rates = rates_[i];
     const Update u = {config_.beta1,
                       config_.beta2,
@@ -105,11 +109,12 @@ void AdamW::step(int64_t step, double factor, double gradient_scale) {
                       rates.epsilon,
                       factor * rates.decay_rate,
                       gradient_scale};
-    DLCM_FLOATING(weight.dtype(), T, update<T>(u, weight, parameters_[i]->grad(), moments_[i], begin, end));
+    const nn::Parameter& parameter = *parameters_[i];
+    update(u, parameter.value(), parameter.grad(), moments_[i], begin, end);
     // The operand of matrix products follows its weight while that is in the cache.
-    if (parameters_[i]->operand_dtype() == DType::bf16) {
-      ops::round_elements(weight.data<float>() + begin, end - begin,
-                          parameters_[i]->operand().value().data<Bf16>() + begin);
+    if (parameter.operand_dtype() == DType::bf16) {
+      ops::round_elements(parameter.value().data<float>() + begin, end - begin,
+                          parameter.operand().value().data<Bf16>() + begin);
     }
   });
 }

@@ -8,6 +8,8 @@
 #include <malloc.h>
 #endif
 
+#include <sys/mman.h>
+
 #include "tensor/check.h"
 #include "tensor/dispatch.h"
 #include "tensor/profile.h"
@@ -16,6 +18,7 @@ namespace dlcm {
 namespace {
 
 constexpr size_t kAlignment = 64;
+constexpr size_t kHugePage = size_t{2} << 20;
 constexpr int64_t kSpareBytes = int64_t{64}
                                 << 20;  // held beyond the bound, so that small models never give back
 
@@ -147,8 +150,15 @@ void Allocator::make_room(size_t size) {
 }
 
 void* Allocator::system_allocate(size_t bytes) const {
-  if (device_.is_cpu()) return std::aligned_alloc(kAlignment, bytes);
-  return cuda_allocate(device_, bytes);
+  if (!device_.is_cpu()) return cuda_allocate(device_, bytes);
+  if (bytes < kHugePage) return std::aligned_alloc(kAlignment, bytes);
+  // In pages of 4 KiB the processor looks up addresses half of the time that it reads rows far apart.
+  void* block = nullptr;
+  if (posix_memalign(&block, kHugePage, bytes) != 0) return nullptr;
+#ifdef MADV_HUGEPAGE
+  madvise(block, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+#endif
+  return block;
 }
 
 void Allocator::system_free(void* block) const {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 namespace dlcm {
@@ -27,6 +28,10 @@ enum class RandomStream : uint32_t {
 float random_uniform(uint64_t seed, RandomStream stream, uint64_t index, uint64_t position);
 // Standard normal (Box-Muller on two of the words), a pure function of its arguments.
 double random_normal(uint64_t seed, RandomStream stream, uint64_t index, uint64_t position);
+// to[i] = scale x random_normal(seed, stream, index, first + i), rounded to float: the same bits, many at
+// once.
+void random_normals(uint64_t seed, RandomStream stream, uint64_t index, uint64_t first, double scale,
+                    std::span<float> to);
 // 64 random bits, a pure function of its arguments.
 uint64_t random_bits(uint64_t seed, RandomStream stream, uint64_t index, uint64_t position);
 

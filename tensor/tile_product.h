@@ -7,26 +7,20 @@
 // accumulator, whatever the vector width and the other sizes: its value depends on its row of a and its
 // column of b alone.
 //
-// Written with the compilers' vector types: blocks of sums stay in registers, which loops over local arrays
-// do not achieve reliably.
+// Operands of bf16 come in pairs along k (Bf16Pair; `depth` counts pairs) and are summed in float32, by the
+// processor's instruction for it where there is one.
 #pragma once
 
 #include <cstdint>
-#include <cstring>
+
+#include "tensor/simd.h"
 
 namespace dlcm::cpu {
 
-inline constexpr int64_t kLaneMultiple = 16;
-
 #if defined(__AVX512F__)
-inline constexpr int kVectorBytes = 64;
 inline constexpr int kBlockColumns = 4;  // vectors: 6 x 4 sums, 4 of b and one of a use 29 of 32 registers
-#elif defined(__AVX__)
-inline constexpr int kVectorBytes = 32;
-inline constexpr int kBlockColumns = 2;  // 15 of 16 registers
 #else
-inline constexpr int kVectorBytes = 16;
-inline constexpr int kBlockColumns = 2;
+inline constexpr int kBlockColumns = 2;  // 15 of 16 registers
 #endif
 inline constexpr int kBlockRows = 6;
 
@@ -45,85 +39,135 @@ enum class Store { overwrite, add };
 
 namespace detail {
 
-template <class T>
-struct Simd {
-  typedef T Vector __attribute__((vector_size(kVectorBytes)));
-  static constexpr int kWidth = kVectorBytes / static_cast<int>(sizeof(T));
-
-  static Vector load(const T* from) {
-    Vector vector;
-    std::memcpy(&vector, from, sizeof(vector));
-    return vector;
-  }
-  static void store(T* to, Vector vector) { std::memcpy(to, &vector, sizeof(vector)); }
+// How operands of units U are multiplied: a Factor holds a unit for each lane of a vector of sums.
+template <class U>
+struct Multiplier {
+  using Sum = U;
+  using Factor = typename Simd<U>::Vector;
+  static Factor load(const U* from) { return Simd<U>::load(from); }
+  static U broadcast(const U* from) { return *from; }
+  static void add(typename Simd<U>::Vector& sum, U left, Factor right) { sum += left * right; }
 };
 
-template <class T, int kRows, int kColumns, Store kStore>
-void block_product(StridedView<T> a, const T* b, int64_t depth, T* c, int64_t stride) {
-  using V = Simd<T>;
+template <>
+struct Multiplier<Bf16Pair> {
+  using Sum = float;
+#if defined(__AVX512BF16__)
+  using Factor = __m512bh;
+  static Factor load(const Bf16Pair* from) {
+    return reinterpret_cast<Factor>(_mm512_loadu_si512(from));
+  }
+  static Factor broadcast(const Bf16Pair* from) {
+    int32_t word;
+    std::memcpy(&word, from, sizeof(word));
+    return reinterpret_cast<Factor>(_mm512_set1_epi32(word));
+  }
+  static void add(Simd<float>::Vector& sum, Factor left, Factor right) {
+    sum = _mm512_dpbf16_ps(sum, left, right);
+  }
+#else
+  struct Factor {
+    Simd<float>::Vector first, second;
+  };
+  static Factor load(const Bf16Pair* from) {
+    using Words = Simd<uint32_t>::Vector;
+    Words words;
+    std::memcpy(&words, from, sizeof(words));
+    return {std::bit_cast<Simd<float>::Vector>(Words(words << 16)),
+            std::bit_cast<Simd<float>::Vector>(Words(words & 0xffff0000u))};
+  }
+  static Factor broadcast(const Bf16Pair* from) {
+    return {Simd<float>::all(static_cast<float>(from->first)),
+            Simd<float>::all(static_cast<float>(from->second))};
+  }
+  static void add(Simd<float>::Vector& sum, Factor left, Factor right) {
+    sum += left.second * right.second;
+    sum += left.first * right.first;
+  }
+#endif
+};
+
+// Not inlined: among other code the sums no longer find room in the registers.
+template <class U, int kRows, int kColumns, Store kStore>
+[[gnu::noinline]] void block_product(StridedView<U> a, const U* b, int64_t b_stride, int64_t depth,
+                                     typename Multiplier<U>::Sum* c, int64_t c_stride) {
+  using M = Multiplier<U>;
+  using V = Simd<typename M::Sum>;
   typename V::Vector sums[kRows][kColumns] = {};
   for (int64_t k = 0; k < depth; ++k) {
-    typename V::Vector right[kColumns];
+    typename M::Factor right[kColumns];
 #pragma GCC unroll 4
-    for (int j = 0; j < kColumns; ++j) right[j] = V::load(b + k * stride + j * V::kWidth);
-    const T* left = a.data + k * a.column_stride;
+    for (int j = 0; j < kColumns; ++j) right[j] = M::load(b + k * b_stride + j * V::kWidth);
+    const U* left = a.data + k * a.column_stride;
 #pragma GCC unroll 6
     for (int i = 0; i < kRows; ++i) {
-      const T factor = left[i * a.row_stride];
+      const auto factor = M::broadcast(left + i * a.row_stride);
 #pragma GCC unroll 4
-      for (int j = 0; j < kColumns; ++j) sums[i][j] += factor * right[j];
+      for (int j = 0; j < kColumns; ++j) M::add(sums[i][j], factor, right[j]);
     }
   }
 #pragma GCC unroll 6
   for (int i = 0; i < kRows; ++i) {
 #pragma GCC unroll 4
     for (int j = 0; j < kColumns; ++j) {
-      T* target = c + i * stride + j * V::kWidth;
+      typename M::Sum* target = c + i * c_stride + j * V::kWidth;
       V::store(target, kStore == Store::add ? V::load(target) + sums[i][j] : sums[i][j]);
     }
   }
 }
 
 // The last rows, fewer than a block has.
-template <class T, int kRows, int kColumns, Store kStore>
-void last_rows(int64_t rows, StridedView<T> a, const T* b, int64_t depth, T* c, int64_t stride) {
+template <class U, int kRows, int kColumns, Store kStore>
+void last_rows(int64_t rows, StridedView<U> a, const U* b, int64_t b_stride, int64_t depth,
+               typename Multiplier<U>::Sum* c, int64_t c_stride) {
   if constexpr (kRows > 0) {
     if (rows == kRows) {
-      block_product<T, kRows, kColumns, kStore>(a, b, depth, c, stride);
+      block_product<U, kRows, kColumns, kStore>(a, b, b_stride, depth, c, c_stride);
     } else {
-      last_rows<T, kRows - 1, kColumns, kStore>(rows, a, b, depth, c, stride);
+      last_rows<U, kRows - 1, kColumns, kStore>(rows, a, b, b_stride, depth, c, c_stride);
     }
   }
 }
 
-// All rows of as many blocks of lanes as there are; returns the first lane left over.
-template <class T, int kColumns, Store kStore>
-int64_t lane_blocks(int64_t first, int64_t rows, int64_t lanes, int64_t depth, StridedView<T> a, const T* b,
-                    T* c) {
-  constexpr int64_t kLanes = kColumns * Simd<T>::kWidth;
+// All rows of as many blocks of lanes as there are from `first` on; returns the first lane left over.
+template <class U, int kColumns, Store kStore>
+int64_t lane_blocks(int64_t first, int64_t rows, int64_t lanes, int64_t depth, StridedView<U> a, const U* b,
+                    int64_t b_stride, typename Multiplier<U>::Sum* c, int64_t c_stride) {
+  constexpr int64_t kLanes = kColumns * Simd<typename Multiplier<U>::Sum>::kWidth;
   for (; first + kLanes <= lanes; first += kLanes) {
     int64_t i = 0;
     for (; i + kBlockRows <= rows; i += kBlockRows) {
-      block_product<T, kBlockRows, kColumns, kStore>(a.below(i), b + first, depth, c + i * lanes + first,
-                                                     lanes);
+      block_product<U, kBlockRows, kColumns, kStore>(a.below(i), b + first, b_stride, depth,
+                                                     c + i * c_stride + first, c_stride);
     }
-    last_rows<T, kBlockRows - 1, kColumns, kStore>(rows - i, a.below(i), b + first, depth,
-                                                   c + i * lanes + first, lanes);
+    last_rows<U, kBlockRows - 1, kColumns, kStore>(rows - i, a.below(i), b + first, b_stride, depth,
+                                                   c + i * c_stride + first, c_stride);
   }
   return first;
 }
 
 }  // namespace detail
 
-// b is [depth, lanes], c is [rows, lanes].
-template <Store kStore, class T>
-void tile_product(int64_t rows, int64_t lanes, int64_t depth, StridedView<T> a, const T* b, T* c) {
-  static_assert(kLaneMultiple % detail::Simd<T>::kWidth == 0);
-  int64_t lane = detail::lane_blocks<T, kBlockColumns, kStore>(0, rows, lanes, depth, a, b, c);
-  if constexpr (kBlockColumns > 2) {
-    lane = detail::lane_blocks<T, 2, kStore>(lane, rows, lanes, depth, a, b, c);
+// Rows of b are b_stride apart, those of c c_stride.
+template <Store kStore, class U>
+void tile_product(int64_t rows, int64_t lanes, int64_t depth, StridedView<U> a, const U* b, int64_t b_stride,
+                  typename detail::Multiplier<U>::Sum* c, int64_t c_stride) {
+  const auto blocks = [&]<int kColumns>(int64_t first) {
+    return detail::lane_blocks<U, kColumns, kStore>(first, rows, lanes, depth, a, b, b_stride, c, c_stride);
+  };
+  int64_t lane = blocks.template operator()<kBlockColumns>(0);
+  if constexpr (kBlockColumns > 3) {
+    lane = blocks.template operator()<3>(lane);
+    lane = blocks.template operator()<2>(lane);
   }
-  detail::lane_blocks<T, 1, kStore>(lane, rows, lanes, depth, a, b, c);
+  blocks.template operator()<1>(lane);
+}
+
+// b is [depth, lanes], c is [rows, lanes].
+template <Store kStore, class U>
+void tile_product(int64_t rows, int64_t lanes, int64_t depth, StridedView<U> a, const U* b,
+                  typename detail::Multiplier<U>::Sum* c) {
+  tile_product<kStore>(rows, lanes, depth, a, b, lanes, c, lanes);
 }
 
 }  // namespace dlcm::cpu

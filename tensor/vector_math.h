@@ -41,6 +41,41 @@ inline double fast_exp(double x) {
   return std::exp(x);
 }
 
+namespace detail {
+// 2^x in place. F is float or a vector of them, U the unsigned integers of the same size. Several at once
+// keep the processor busy: each is a long chain of dependent operations.
+template <class F, class U, int kCount>
+inline void fast_exp2_each(F (&x)[kCount]) {
+  constexpr float kLowest = -127.0f;
+  // 1.5 x 2^23 + 127: adding it leaves the nearest integer and the exponent's bias in the low bits.
+  constexpr float kRound = 12583039.0f;
+  constexpr float kCoefficients[] = {9.67151392e-3f, 5.55073358e-2f, 2.40222424e-1f, 6.93147004e-1f, 1.0f};
+  F rounded[kCount], p[kCount];
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) {
+    x[i] = x[i] < kLowest ? F{} + kLowest : x[i];
+    rounded[i] = x[i] + kRound;
+    x[i] -= rounded[i] - kRound;
+    p[i] = F{} + 1.32647273e-3f;
+  }
+#pragma GCC unroll 8
+  for (const float coefficient : kCoefficients) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kCount; ++i) p[i] = p[i] * x[i] + coefficient;
+  }
+#pragma GCC unroll 8
+  for (int i = 0; i < kCount; ++i) x[i] = p[i] * std::bit_cast<F>(std::bit_cast<U>(rounded[i]) << 23);
+}
+}  // namespace detail
+
+// 2^x for x up to 127, within 3 units in the last place; 0 below -126.5, exactly 1 at 0, NaN of NaN. For the
+// exponentials of a softmax, whose arguments are not above 0: half the work of fast_exp.
+inline float fast_exp2(float x) {
+  float only[1] = {x};
+  detail::fast_exp2_each<float, uint32_t>(only);
+  return only[0];
+}
+
 template <class T>
 T sigmoid(T x) {
   return T{1} / (T{1} + fast_exp(-x));

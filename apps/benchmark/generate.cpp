@@ -2,6 +2,7 @@
 
 #include "apps/benchmark/benchmarks.h"
 #include "apps/benchmark/random_input.h"
+#include "apps/benchmark/rates.h"
 #include "autograd/tape.h"
 #include "dlcm/language_model.h"
 
@@ -59,8 +60,19 @@ std::vector<std::unique_ptr<SequenceState>> ragged_states(const LanguageModel& m
   return states;
 }
 
-// Tokens are random rather than sampled: the time is that of the model alone.
-std::vector<Value> decode_row(const LanguageModel& model, int64_t streams, double seconds) {
+// Bytes of weights that a decoding step of a transformer reads; a DLCM reads those of the backbone less
+// often.
+int64_t packed_bytes(const LanguageModel& model) {
+  int64_t bytes = 0;
+  for (const nn::Parameter* parameter : model.parameters())
+    bytes += static_cast<int64_t>(parameter->packed().bytes());
+  return bytes;
+}
+
+// Tokens are random rather than sampled: the time is that of the model alone. Adds a row and a table of its
+// operators.
+void measure_decoding(const LanguageModel& model, int64_t streams, double seconds,
+                      const MachineLimits& limits, Table& rows, std::vector<Table>& operators) {
   const std::vector<std::unique_ptr<SequenceState>> states = ragged_states(model, streams);
   std::vector<SequenceState*> all;
   for (const auto& state : states) all.push_back(state.get());
@@ -73,6 +85,7 @@ std::vector<Value> decode_row(const LanguageModel& model, int64_t streams, doubl
     const Clock::time_point begin = Clock::now();
     const StepOutput output = model.step(std::span(tokens).subspan(step * all.size(), all.size()), all);
     model.logits(output.hidden);
+    if (step + 1 == kWarmUpSteps) profile_start();
     if (step < kWarmUpSteps) continue;
     measured.push_back(seconds_since(begin));
     total += measured.back();
@@ -81,13 +94,14 @@ std::vector<Value> decode_row(const LanguageModel& model, int64_t streams, doubl
   }
   const auto made = static_cast<double>(measured.size() * all.size());
   const Timing timing = timing_of(std::move(measured));
-  return {streams,
-          timing.runs,
-          1e3 * timing.median,
-          1e3 * timing.smallest,
-          1e3 * timing.largest,
-          made / total,
-          model.config().kind == ModelKind::dlcm ? ratio(made, static_cast<double>(boundaries)) : Value()};
+  const double bytes = static_cast<double>(packed_bytes(model));
+  rows.rows.push_back(
+      {streams, timing.runs, 1e3 * timing.median, 1e3 * timing.smallest, 1e3 * timing.largest, made / total,
+       ratio(bytes / limits.memory_bytes(), timing.median),
+       model.config().kind == ModelKind::dlcm ? ratio(made, static_cast<double>(boundaries)) : Value()});
+  operators.push_back(operator_table(concat("operators_", streams),
+                                     concat("Decoding, streams: ", streams, ", time by operator"),
+                                     profile_stop(), timing.runs, total, limits));
 }
 
 }  // namespace
@@ -98,8 +112,8 @@ void benchmark_generate(const BenchmarkOptions& options, Report& report) {
       config.kind == ModelKind::transformer || config.cross_attention.visibility == Visibility::completed,
       "model.cross_attention.visibility = \"containing\": such a model sees the tokens it is to predict and "
       "cannot generate; use \"completed\"");
-  report.groups.push_back(
-      machine_facts(measure_limits(std::min(1.0, 2 * options.seconds), options.config.train.dtype)));
+  const MachineLimits limits = measure_limits(std::min(1.0, 2 * options.seconds), options.config.train.dtype);
+  report.groups.push_back(machine_facts(limits));
   if (has_untrained_boundaries(config)) {
     config.boundary.predictor = Predictor::fixed;
     report.notes.push_back(
@@ -119,10 +133,15 @@ void benchmark_generate(const BenchmarkOptions& options, Report& report) {
                   {"min_ms", "min", Unit::number},
                   {"max_ms", "max", Unit::number},
                   {"tokens_per_second", "tokens/s", Unit::number},
+                  {"memory_share", "weights, of memory limit", Unit::share},
                   {"tokens_per_concept", "tokens/concept", Unit::number}},
                  {}};
-  for (const int64_t streams : {1, 16}) table.rows.push_back(decode_row(*model, streams, options.seconds));
+  std::vector<Table> operators;
+  for (const int64_t streams : {1, 16}) {
+    measure_decoding(*model, streams, options.seconds, limits, table, operators);
+  }
   report.tables.push_back(std::move(table));
+  for (Table& each : operators) report.tables.push_back(std::move(each));
 }
 
 }  // namespace dlcm::apps

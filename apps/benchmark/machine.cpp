@@ -4,6 +4,7 @@
 #include <fstream>
 #include <string>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "apps/benchmark/random_input.h"
@@ -88,6 +89,12 @@ MachineLimits measure_limits(double seconds, DType dtype) {
   measure_matrices(seconds, dtype, limits);
   measure_memory(seconds, limits);
   return limits;
+}
+
+int64_t largest_resident_bytes() {
+  rusage usage = {};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
 }
 
 FactGroup machine_facts(const MachineLimits& limits) {

@@ -20,6 +20,9 @@ struct MachineLimits {
 // caches.
 MachineLimits measure_limits(double seconds, DType dtype);
 
+// Most memory that this process has had in use at once, as the system counts it (VmHWM).
+int64_t largest_resident_bytes();
+
 // CPU, threads, build and libraries, and the limits.
 FactGroup machine_facts(const MachineLimits& limits);
 

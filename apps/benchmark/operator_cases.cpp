@@ -114,7 +114,7 @@ void Cases::norms(const std::string& rows, const StackConfig& stack, int64_t cou
     return std::vector{result.sum, result.y, result.rstd};
   });
   backward("residual_rms_norm, " + rows, {d_sum, dy, x, gain, rstd}, [=] {
-    const ops::RmsNormGradients result = ops::residual_rms_norm_backward(d_sum, dy, x, gain, rstd);
+    const ops::RmsNormGradients result = ops::residual_rms_norm_backward(Tensor(d_sum), dy, x, gain, rstd);
     return std::vector{result.dx, result.dgain};
   });
 }
@@ -130,7 +130,8 @@ void Cases::block(const std::string& rows, const StackConfig& stack, const Tenso
   const Tensor d_hidden = random({count, stack.ff});
   forward("swiglu, " + rows, {gate, up}, [=] { return std::vector{ops::swiglu(gate, up)}; });
   backward("swiglu, " + rows, {d_hidden, gate, up}, [=] {
-    const ops::SwigluGradients result = ops::swiglu_backward(d_hidden, gate, up, gate.dtype());
+    const ops::SwigluGradients result =
+        ops::swiglu_backward(Tensor(d_hidden), Tensor(gate), Tensor(up), gate.dtype());
     return std::vector{result.dgate, result.dup, result.y};
   });
 }
@@ -160,7 +161,8 @@ void Cases::self_attention(const std::string& rows, const StackConfig& stack, co
   forward("rms_norm_rotary, " + rows, {q, gain, layout.rotary},
           [=] { return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, q.dtype())}; });
   backward("rms_norm_rotary, " + rows, {dy, q, gain, layout.rotary}, [=] {
-    const ops::RmsNormGradients result = ops::rms_norm_rotary_backward(dy, q, gain, kEpsilon, layout.rotary);
+    const ops::RmsNormGradients result =
+        ops::rms_norm_rotary_backward(Tensor(dy), q, gain, kEpsilon, layout.rotary);
     return std::vector{result.dx, result.dgain};
   });
   attention("attention, " + rows, q, k, v, layout.causal);

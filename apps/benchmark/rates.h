@@ -6,6 +6,7 @@
 #include "apps/benchmark/machine.h"
 #include "apps/benchmark/report.h"
 #include "apps/benchmark/timing.h"
+#include "tensor/profile.h"
 
 namespace dlcm::apps {
 
@@ -17,5 +18,11 @@ void append_rate_columns(std::vector<Column>& columns);
 // them do not apply.
 void append_rates(std::vector<Value>& row, const Timing& timing, double flops, double bytes,
                   const MachineLimits& limits);
+
+// Calls, time, share and rates of each operator, for each of `runs` that took `seconds` together. `other` is
+// what no operator announces: the tape, segmentation, drawing boundaries, logging.
+Table operator_table(const std::string& key, const std::string& title,
+                     const std::vector<ProfileEntry>& operators, int64_t runs, double seconds,
+                     const MachineLimits& limits);
 
 }  // namespace dlcm::apps

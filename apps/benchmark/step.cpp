@@ -2,6 +2,7 @@
 
 #include "apps/benchmark/benchmarks.h"
 #include "apps/benchmark/random_input.h"
+#include "apps/benchmark/rates.h"
 #include "apps/training/trainer.h"
 #include "dlcm/cost.h"
 #include "tensor/allocator.h"
@@ -19,6 +20,7 @@ struct MeasuredSteps {
   double seconds = 0;  // of all of them
   std::vector<ProfileEntry> operators;
   MemoryStatistics memory;  // peak and system calls of the measured steps alone
+  int64_t resident_bytes = 0;
   double tokens_per_concept = 0;
 };
 
@@ -53,6 +55,7 @@ MeasuredSteps measure_steps(Trainer& trainer, const std::vector<PackedBatch>& ba
   result.operators = profile_stop();
   result.memory = memory.statistics();
   result.memory.system_calls -= calls_before;
+  result.resident_bytes = largest_resident_bytes();
   result.timing = timing_of(std::move(measured));
   return result;
 }
@@ -71,32 +74,6 @@ Table memory_table(Trainer& trainer, const std::vector<PackedBatch>& batches,
   for (const HeldBytes& held : memory.unwatch()) {
     table.rows.push_back({held.name, held.bytes, static_cast<double>(held.bytes) / peak});
   }
-  return table;
-}
-
-// Shares of the measured time; `other` is what no operator announces: the tape, segmentation, drawing
-// boundaries, logging.
-Table operator_table(const MeasuredSteps& steps, const MachineLimits& limits) {
-  Table table = {"operators",
-                 "Time by operator, exclusive",
-                 {{"name", "operator"},
-                  {"calls", "calls/step", Unit::number},
-                  {"ms", "ms/step", Unit::number},
-                  {"share", "share", Unit::share},
-                  {"gflops", "GFLOP/s", Unit::number},
-                  {"matrix_share", "of matrix limit", Unit::share}},
-                 {}};
-  const auto runs = static_cast<double>(steps.timing.runs);
-  double announced = 0;
-  for (const ProfileEntry& entry : steps.operators) {
-    announced += entry.seconds;
-    const Value flops = entry.flops > 0 ? ratio(entry.flops, entry.seconds * 1e9) : Value();
-    const Value share = entry.flops > 0 ? ratio(entry.flops / limits.flops, entry.seconds) : Value();
-    table.rows.push_back({entry.name, static_cast<double>(entry.calls) / runs, 1e3 * entry.seconds / runs,
-                          entry.seconds / steps.seconds, flops, share});
-  }
-  const double other = std::max(0.0, steps.seconds - announced);
-  table.rows.push_back({"other", {}, 1e3 * other / runs, other / steps.seconds, {}, {}});
   return table;
 }
 
@@ -136,9 +113,11 @@ void benchmark_step(const BenchmarkOptions& options, Report& report) {
         {"matrix_share", "of matrix limit", ratio(flops * tokens / timing.median, limits.flops), Unit::share},
         {"peak_bytes", "peak of tensors", steps.memory.peak_bytes, Unit::bytes},
         {"reserved_bytes", "held from the system", steps.memory.reserved_bytes, Unit::bytes},
+        {"resident_bytes", "largest size of the process", steps.resident_bytes, Unit::bytes},
         {"system_allocations", "allocations from the system", steps.memory.system_calls, Unit::count},
         {"seconds_to_first_step", "program's begin to first step's end, s", to_first_step, Unit::number}}});
-  report.tables.push_back(operator_table(steps, limits));
+  report.tables.push_back(operator_table("operators", "Time by operator, exclusive", steps.operators,
+                                         timing.runs, steps.seconds, limits));
   report.tables.push_back(memory_table(trainer, batches, boundaries, kWarmUpSteps + timing.runs));
   report.notes.push_back(
       "FLOPs/token: from the configuration (R tokens per concept); the operators count what they do.");

@@ -103,8 +103,9 @@ void Run::announce() const {
   int64_t parameters = 0;
   for (const nn::Parameter* parameter : trainer_->model().parameters())
     parameters += parameter->shape().numel();
-  std::fprintf(stderr, "device cpu, f32, %d threads, %s, seed %lld\n", thread_count(),
-               ops::matmul_engine().c_str(), static_cast<long long>(input_.config.train.seed));
+  std::fprintf(stderr, "device cpu, %s, %d threads, %s, seed %lld\n", dtype_name(input_.config.train.dtype),
+               thread_count(), ops::matmul_engine().c_str(),
+               static_cast<long long>(input_.config.train.seed));
   std::fprintf(stderr, "%s\n", build_text().c_str());
   std::fprintf(stderr,
                "%s of %.2f M parameters; %lld training tokens in %lld documents; %lld steps of %lld tokens\n",

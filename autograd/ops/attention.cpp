@@ -6,8 +6,8 @@
 namespace dlcm::autograd {
 
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
-                   const ops::AttentionLayout& layout) {
-  const auto [o, lse] = ops::attention(q.value(), k.value(), v.value(), layout);
+                   const ops::AttentionLayout& layout, DType output) {
+  const auto [o, lse] = ops::attention(q.value(), k.value(), v.value(), layout, output);
   return record("attention", {q, k, v}, o,
                 {q.value(), k.value(), v.value(), o, lse, layout.key_begin, layout.key_end, layout.key_bias,
                  layout.last_bias},
@@ -20,10 +20,20 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v,
                 });
 }
 
+namespace {
+
+// The dense implementation has no products of bf16: the same operands in float32.
+Tensor widened(const Variable& x) {
+  return x.value().dtype() == DType::bf16 ? x.value().to(DType::f32) : x.value();
+}
+
+}  // namespace
+
 Variable dense_attention(const Variable& q, const Variable& k, const Variable& v,
                          const ops::AttentionLayout& layout) {
-  const auto [o, probability] = ops::dense_attention(q.value(), k.value(), v.value(), layout);
-  return record("dense_attention", {q, k, v}, o, {q.value(), k.value(), v.value(), probability},
+  const std::vector<Tensor> wide = {widened(q), widened(k), widened(v)};
+  const auto [o, probability] = ops::dense_attention(wide[0], wide[1], wide[2], layout);
+  return record("dense_attention", {q, k, v}, o, {wide[0], wide[1], wide[2], probability},
                 [](const BackwardContext& context) {
                   auto [dq, dk, dv] =
                       ops::dense_attention_backward(context.gradient(), context.saved(0), context.saved(1),

@@ -9,12 +9,17 @@
 // count as n equal keys; last_bias lets an open concept count only its tokens so far.)
 //
 // Shapes: q, o [T, heads, head_dim]; k, v [M, kv_heads, head_dim]; heads is a multiple of kv_heads, query
-// head h uses key head h / (heads / kv_heads). All of one dtype, f32 or f64.
+// head h uses key head h / (heads / kv_heads). All of one dtype, f32, f64 or bf16.
+//
+// bf16 is for operands of products alone: probabilities are rounded to it for p v, so are d_o and the
+// gradients of the scores in the backward pass; sums, softmax, biases, lse, gradients and (by default) o are
+// f32.
 //
 // `attention` works in tiles with an online softmax (Milakov & Gimelshein, arXiv 1805.02867; Dao et al.,
 // arXiv 2205.14135): nothing of size T x T or T x M is in memory, forward or backward, and tiles outside
-// every range are skipped. `dense_attention` stores the T x M scores of each head: the reference. The
-// arithmetic of a row does not depend on which other rows are computed with it, nor on the number of threads.
+// every range are skipped. `dense_attention` (f32, f64) stores the T x M scores of each head: the reference.
+// The arithmetic of a row does not depend on which other rows are computed with it, nor on the number of
+// threads.
 #pragma once
 
 #include "tensor/tensor.h"
@@ -26,20 +31,23 @@ namespace dlcm::ops {
 struct AttentionLayout {
   Tensor key_begin;
   Tensor key_end;
-  Tensor key_bias;   // [M] or undefined, dtype of q
-  Tensor last_bias;  // [T] or undefined, dtype of q
+  Tensor key_bias;   // [M] or undefined, f32, or f64 with q
+  Tensor last_bias;  // [T] or undefined, likewise
 };
 
 struct Attention {
   Tensor o;    // [T, heads, head_dim]
   Tensor lse;  // [T, heads]: log sum exp of the scores, -inf for an empty range
 };
-Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout);
+// `output` bf16, for operands of bf16, rounds o where it is made.
+Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout,
+                    DType output = DType::f32);
 
 struct AttentionGradients {
   Tensor dq, dk, dv;
 };
-// `o` and `lse` are those of the forward pass; scores are computed again tile by tile.
+// d_o and o may be bf16 where q is. `o` and `lse` are those of the forward pass; scores are computed again
+// tile by tile.
 AttentionGradients attention_backward(const Tensor& d_o, const Tensor& q, const Tensor& k, const Tensor& v,
                                       const Attention& forward, const AttentionLayout& layout);
 

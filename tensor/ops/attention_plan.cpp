@@ -30,6 +30,19 @@ std::vector<RowTile> row_tiles(const AttentionSizes& sizes, const ops::Attention
   return tiles;
 }
 
+std::vector<TileRun> tile_runs(const std::vector<RowTile>& tiles, int64_t begin, int64_t end) {
+  std::vector<TileRun> runs;
+  for (int64_t first = begin, next = begin; first < end; first = next) {
+    const int64_t key_begin = tiles[static_cast<size_t>(first)].key_begin;
+    while (next < std::min(end, first + kRunTiles) &&
+           tiles[static_cast<size_t>(next)].key_begin == key_begin) {
+      ++next;
+    }
+    runs.push_back({first, next});
+  }
+  return runs;
+}
+
 BackwardSteps backward_steps(const std::vector<RowTile>& tiles) {
   BackwardSteps steps;
   const int64_t count = static_cast<int64_t>(tiles.size());

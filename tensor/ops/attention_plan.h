@@ -26,13 +26,21 @@ struct RowTile {
 
 inline constexpr int64_t kTileRows = 64;
 inline constexpr int64_t kTileKeys = 64;
-// Rows and keys of one task of the backward pass.
+// Rows that meet a tile of keys while it is packed; rows and keys of one task of the backward pass.
 inline constexpr int64_t kChunkRows = 512;
 inline constexpr int64_t kBlockKeys = 512;
 
 // Tiles of at most kTileRows rows. A change of key_begin starts a new one, so that the keys of every row are
 // taken in tiles from its own key_begin on: the same arithmetic whatever rows are beside it.
 std::vector<RowTile> row_tiles(const AttentionSizes& sizes, const ops::AttentionLayout& layout);
+
+// Row tiles [begin, end) whose keys begin at the same one, so that they meet the same tiles of keys.
+struct TileRun {
+  int64_t begin, end;
+};
+inline constexpr int64_t kRunTiles = kChunkRows / kTileRows;
+// The tiles [begin, end) in runs of at most kRunTiles.
+std::vector<TileRun> tile_runs(const std::vector<RowTile>& tiles, int64_t begin, int64_t end);
 
 // Keys [key_begin, key_end) with the row tiles [tile_begin, tile_end).
 struct BackwardTask {

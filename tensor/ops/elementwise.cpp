@@ -121,17 +121,24 @@ void weighted_sum(const Tensor& x, const Tensor& weights, double& total) {
   DLCM_FLOATING(x.dtype(), T, total = dot<T>(x, weights));
 }
 
+template <class T>
+double squares_of_range(const Tensor& x, int64_t begin, int64_t end) {
+  const T* in = x.data<T>();
+  return sum_of_range(begin, end,
+                      [in](int64_t i) { return static_cast<double>(in[i]) * static_cast<double>(in[i]); });
+}
+
+void add_squares(const Tensor& x, int64_t begin, int64_t end, double& total) {
+  DLCM_FLOATING(x.dtype(), T, total += squares_of_range<T>(x, begin, end));
+}
+
 void sum_of_squares(const std::vector<Tensor>& tensors, double& total) {
   std::vector<int64_t> sizes;
   for (const Tensor& x : tensors) sizes.push_back(x.numel());
   const int64_t elements = std::accumulate(sizes.begin(), sizes.end(), int64_t{0});
   std::vector<double> partial(static_cast<size_t>((elements + kElementsPerRange - 1) / kElementsPerRange));
   parallel_for_arrays(sizes, kElementsPerRange, [&](int64_t range, size_t i, int64_t begin, int64_t end) {
-    DLCM_FLOATING(tensors[i].dtype(), T, {
-      const T* in = tensors[i].data<T>();
-      partial[static_cast<size_t>(range)] += sum_of_range(
-          begin, end, [in](int64_t j) { return static_cast<double>(in[j]) * static_cast<double>(in[j]); });
-    });
+    add_squares(tensors[i], begin, end, partial[static_cast<size_t>(range)]);
   });
   for (const double part : partial) total += part;
 }

@@ -3,9 +3,10 @@
 //
 // A kernel K (gemm_kernel.h, gemm_tiles.h) multiplies packed blocks of K::Element. An object of it lives for
 // one task of so many rows, in the task's thread:
+//   K::kTaskRows            sizes of a task, the first one preferred; fewer rows if C has fewer
 //   K kernel(task_rows)
 //   kernel.rows_per_call()  at most K::kRows
-//   kernel(rows, call)      multiplies, rows <= rows_per_call(); of A it may read K::kRows rows
+//   kernel(rows, call)      rows <= rows_per_call(); it may read up to the end of A's last square of rows
 #pragma once
 
 #include <algorithm>
@@ -31,17 +32,27 @@ int64_t bytes_of(int64_t words) {
   return words * static_cast<int64_t>(sizeof(typename E::Word));
 }
 
+// Such that an even number of tasks shares the rows evenly.
+template <class K>
+int64_t task_rows(int64_t m) {
+  int64_t best = K::kTaskRows[0];
+  for (const int64_t rows : K::kTaskRows) {
+    const auto covered = [m](int64_t size) { return round_up(ceil_div(m, size), 2) * size; };
+    if (covered(rows) < covered(best)) best = rows;
+  }
+  return std::min(best, m);
+}
+
 template <class K>
 Plan plan_of(const Gemm& g) {
   using E = typename K::Element;
-  constexpr int64_t kMostRows = 7 * K::kRows;  // with kBlockWords words each a fifth of a core's L2 cache
-  constexpr int64_t kTasks = 16;               // enough for the threads of one machine
-  constexpr int64_t kFewestPanels = 4;         // below these, packing A again costs too much
+  constexpr int64_t kTasks = 16;                     // enough for the threads of one machine
+  constexpr int64_t kFewestPanels = 4;               // below these, packing A again costs too much
   constexpr int64_t kChunkWords = int64_t{1} << 20;  // of A and B together: they stay in the last cache
   const int64_t panels = ceil_div(g.n, kKernelColumns<E>);
   const int64_t blocks = ceil_div(g.k, kBlockWords * E::kPerWord);
   Plan plan;
-  plan.rows = round_up(ceil_div(g.m, ceil_div(g.m, kMostRows)), K::kRows);
+  plan.rows = task_rows<K>(g.m);
   plan.down = ceil_div(g.m, plan.rows);
   plan.panels = std::max(std::min(panels, kFewestPanels), ceil_div(panels, ceil_div(kTasks, plan.down)));
   plan.across = ceil_div(panels, plan.panels);
@@ -123,7 +134,7 @@ void multiply_blocks(const Gemm& g, const Plan& plan, const PackedLayout<E>& lay
     Task task = {row, rows, index % plan.across * plan.panels, 0};
     task.panel_end = std::min(layout.panels(), task.panel + plan.panels);
     const K kernel(rows);
-    auto* a = thread_scratch<typename E::Word>(plan.rows * kRowStride);
+    auto* a = thread_scratch<typename E::Word>(round_up(plan.rows, kSquare<E>) * kRowStride);
     for (int64_t block = begin; block < end; ++block) {
       pack_rows<E, A>(g.a, {row, rows, block * layout.kBlockElements, layout.elements(block)}, a);
       multiply_block(g, kernel, task, layout, block, a,

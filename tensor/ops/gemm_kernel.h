@@ -89,6 +89,8 @@ class VectorKernel {
 #else
   static constexpr int kRows = 6;  // 6 x 2 sums, 2 of B and one of A: 15 of 16
 #endif
+  // With kBlockWords words each at most a sixth of a core's L2 cache, in whole squares for packing.
+  static constexpr int64_t kTaskRows[] = {80, 64, 48};
 
   // Few rows are shared evenly between calls: two of 8 rather than 12 and 4.
   explicit VectorKernel(int64_t rows) : rows_per_call_(ceil_div(rows, ceil_div(rows, kRows))) {}

@@ -98,6 +98,9 @@ void load_square(const GemmOperand& operand, const Region& region, SquareOf<E>& 
     } else {
       const int64_t k = line * E::kPerWord;
       const S* from = data + (region.k + k) * operand.stride + region.first;
+      // The next square's line: rows that are far apart are not fetched ahead by the processor itself.
+      __builtin_prefetch(from + kSquare<E> * E::kPerWord * operand.stride);
+      if (E::kPerWord > 1) __builtin_prefetch(from + (kSquare<E> * E::kPerWord + 1) * operand.stride);
       E::across(from, k + 1 < region.elements ? from + operand.stride : nullptr, region.count, to);
     }
   }

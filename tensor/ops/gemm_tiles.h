@@ -36,6 +36,8 @@ class TileKernel {
  public:
   using Element = PairElement;
   static constexpr int kRows = 2 * kTileRows;
+  // With kBlockWords words each at most a quarter of a core's L2 cache, of 2 MiB where there are tiles.
+  static constexpr int64_t kTaskRows[] = {224, 192, 160, 128};
 
   // A task's rows are shared evenly between its tiles: time and memory traffic go by their rows. Until it
   // ends the thread's tiles are configured, which makes its context larger.

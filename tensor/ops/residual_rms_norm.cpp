@@ -88,7 +88,7 @@ ResidualRmsNorm residual_rms_norm(const Tensor& x, const Tensor& delta, const Te
   return result;
 }
 
-RmsNormGradients residual_rms_norm_backward(Tensor d_sum, const Tensor& dy, const Tensor& sum,
+RmsNormGradients residual_rms_norm_backward(Tensor&& d_sum, const Tensor& dy, const Tensor& sum,
                                             const Tensor& gain, const Tensor& rstd) {
   if (!d_sum.defined()) return rms_norm_backward(dy, sum, gain, rstd);
   DLCM_CHECK(d_sum.shape() == sum.shape() && dy.shape() == sum.shape() &&

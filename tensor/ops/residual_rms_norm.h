@@ -21,7 +21,7 @@ ResidualRmsNorm residual_rms_norm(const Tensor& x, const Tensor& delta, const Te
 
 // dx, the gradient of x and of delta alike, is d_sum plus that of rms_norm (rms_norm.h). d_sum may be
 // undefined: zero. It is written over where the caller hands over the only handle.
-RmsNormGradients residual_rms_norm_backward(Tensor d_sum, const Tensor& dy, const Tensor& sum,
+RmsNormGradients residual_rms_norm_backward(Tensor&& d_sum, const Tensor& dy, const Tensor& sum,
                                             const Tensor& gain, const Tensor& rstd);
 
 }  // namespace dlcm::ops

@@ -116,7 +116,7 @@ Tensor rms_norm_rotary(const Tensor& x, const Tensor& gain, double epsilon, cons
   return y;
 }
 
-RmsNormGradients rms_norm_rotary_backward(Tensor dy, const Tensor& x, const Tensor& gain, double epsilon,
+RmsNormGradients rms_norm_rotary_backward(Tensor&& dy, const Tensor& x, const Tensor& gain, double epsilon,
                                           const Tensor& table) {
   check_arguments("rms_norm_rotary_backward", x, gain, table);
   DLCM_CHECK(dy.shape() == x.shape(), "rms_norm_rotary_backward: dy has shape ", dy.shape(), ", x ",

@@ -18,7 +18,7 @@ Tensor rms_norm_rotary(const Tensor& x, const Tensor& gain, double epsilon, cons
 
 // dy rotated back, then the gradients of rms_norm; rstd is computed again. dy is written over where the
 // caller hands over the only handle.
-RmsNormGradients rms_norm_rotary_backward(Tensor dy, const Tensor& x, const Tensor& gain, double epsilon,
+RmsNormGradients rms_norm_rotary_backward(Tensor&& dy, const Tensor& x, const Tensor& gain, double epsilon,
                                           const Tensor& table);
 
 }  // namespace dlcm::ops

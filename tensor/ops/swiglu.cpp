@@ -75,7 +75,7 @@ Tensor swiglu(const Tensor& gate, const Tensor& up, DType output) {
   return y;
 }
 
-SwigluGradients swiglu_backward(Tensor dy, Tensor gate, Tensor up, DType output) {
+SwigluGradients swiglu_backward(Tensor&& dy, Tensor&& gate, Tensor&& up, DType output) {
   check_alike("swiglu_backward", gate, up);
   check_alike("swiglu_backward", gate, dy);
   check_output("swiglu_backward", gate.dtype(), output);

@@ -19,6 +19,6 @@ struct SwigluGradients {
   Tensor dup;
   Tensor y;  // dtype `output`
 };
-SwigluGradients swiglu_backward(Tensor dy, Tensor gate, Tensor up, DType output);
+SwigluGradients swiglu_backward(Tensor&& dy, Tensor&& gate, Tensor&& up, DType output);
 
 }  // namespace dlcm::ops

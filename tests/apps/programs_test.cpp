@@ -19,8 +19,9 @@ namespace {
 struct Files {
   test::TemporaryFolder folder;
   std::string model = folder / "model.h5";
-  Files() {
-    const apps::Config config = test::tiny_config(ModelKind::dlcm);
+  explicit Files(DType trained_in = DType::f32) {
+    apps::Config config = test::tiny_config(ModelKind::dlcm);
+    config.train.dtype = trained_in;
     test::write_tiny_checkpoint(model, config, *test::tiny_model(config));
     test::write_tiny_shard(folder / "heldout-00000.h5", {"Some text.", "Other text \u20ac", ""});
   }
@@ -39,6 +40,13 @@ void check_refused(const test::ProgramRun& run, int code, const std::string& par
   CHECK(run.errors.find(part) != std::string::npos);
 }
 
+std::vector<json> objects_of(const std::string& lines) {
+  std::vector<json> objects;
+  std::istringstream in(lines);
+  for (std::string line; std::getline(in, line);) objects.push_back(json::parse(line));
+  return objects;
+}
+
 }  // namespace
 
 TEST_CASE("program generate: text, JSON, standard input, errors") {
@@ -48,9 +56,7 @@ TEST_CASE("program generate: text, JSON, standard input, errors") {
       files.run("generate", "--prompt x --prompt 'a b' --prompt '' --max-tokens 12 --json");
   CHECK(text.code == 0);
   CHECK(lines.code == 0);
-  std::istringstream in(lines.output);
-  std::vector<json> objects;
-  for (std::string line; std::getline(in, line);) objects.push_back(json::parse(line));
+  const std::vector<json> objects = objects_of(lines.output);
   REQUIRE(objects.size() == 3);
   CHECK(text.output == objects[1]["text"].get<std::string>() + "\n");
   CHECK(objects[1]["tokens"].size() == objects[1]["boundaries"].size());
@@ -68,6 +74,42 @@ TEST_CASE("program generate: text, JSON, standard input, errors") {
   CHECK(help.code == 0);
   CHECK(help.output.find("Examples:") != std::string::npos);
   CHECK(test::run_program("generate", "--version").output.starts_with("dlcm "));
+}
+
+TEST_CASE("program generate: in bf16 a batch gives the texts that its prompts get alone") {
+  const Files files;
+  const std::string prompts[] = {"--prompt x", "--prompt 'a b, and more'", "--prompt ''"};
+  const std::string how = " --dtype bf16 --max-tokens 12 --json ";
+  const std::vector<json> together =
+      objects_of(files.run("generate", how + prompts[0] + " " + prompts[1] + " " + prompts[2]).output);
+  REQUIRE(together.size() == 3);
+  for (size_t i = 0; i < 3; ++i) {
+    const std::vector<json> alone = objects_of(files.run("generate", how + prompts[i]).output);
+    REQUIRE(alone.size() == 1);
+    for (const char* key : {"text", "tokens", "log_probabilities", "boundaries"})
+      CHECK(alone[0][key] == together[i][key]);
+  }
+  const std::string plain = "--max-tokens 12 --json " + prompts[1];
+  const json f32 = objects_of(files.run("generate", plain + " --dtype f32").output)[0];
+  CHECK(f32["log_probabilities"] != together[1]["log_probabilities"]);  // so products did round
+  CHECK(f32["log_probabilities"] == objects_of(files.run("generate", plain).output)[0]["log_probabilities"]);
+  // By default, what the model was trained in.
+  const Files trained(DType::bf16);
+  CHECK(objects_of(trained.run("generate", plain).output)[0]["log_probabilities"] ==
+        together[1]["log_probabilities"]);
+}
+
+TEST_CASE("program evaluate: in bf16 the loss is near that of f32") {
+  const Files files;
+  const std::string data = "--data '" + files.folder.path() + "' ";
+  const json f32 = json::parse(files.run("evaluate", data).output);
+  const json bf16 = json::parse(files.run("evaluate", data + "--dtype bf16").output);
+  CHECK(bf16["loss"] != f32["loss"]);
+  CHECK(bf16["loss"].get<double>() == doctest::Approx(f32["loss"].get<double>()).epsilon(5e-3));
+  CHECK(bf16["tokens"] == f32["tokens"]);
+  const Files trained(DType::bf16);
+  CHECK(json::parse(trained.run("evaluate", data).output) == bf16);
+  CHECK(json::parse(trained.run("evaluate", data + "--dtype f32").output) == f32);
 }
 
 TEST_CASE("program evaluate: the last line, the dump, errors") {
@@ -298,10 +340,13 @@ TEST_CASE("programs: what is wrong with the use of a program is one line") {
       {"generate", checkpoint + "--json=3", "--json: takes no value"},
       {"generate", checkpoint + "--max-tokens", "--max-tokens: expected a value"},
       {"generate", checkpoint + "--top-p 1.5", "--top-p = 1.5"},
+      {"generate", checkpoint + "--dtype f16", "--dtype 'f16': expected f32 or bf16"},
       {"generate", checkpoint + "--prompt-file '" + folder + "'", "is a folder"},
       {"generate", checkpoint + "--prompt-file ''", "--prompt-file ''"},
       {"evaluate", checkpoint, "--data is required"},
       {"evaluate", checkpoint + "--data ''", "--data ''"},
+      {"evaluate", checkpoint + "--data '" + shard + "' --dtype BF16",
+       "--dtype 'BF16': expected f32 or bf16"},
       {"evaluate", checkpoint + "--data '" + shard + "' --dump ''", "--dump ''"},
       {"evaluate", checkpoint + "--data '" + shard + "' --dump -", "--dump '-'"},
       {"evaluate", checkpoint + "--data '" + shard + "' --max-tokens nan", "'nan': expected a whole number"},

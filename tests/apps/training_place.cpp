@@ -83,12 +83,12 @@ void check_equal(const data::NamedTensors& found, const data::NamedTensors& expe
 
 }  // namespace
 
-TrainingPlace::TrainingPlace() {
+TrainingPlace::TrainingPlace(DType dtype) {
   fs::create_directories(folder / "shards");
   write_random_shard(folder / "shards/train-00000.h5", 1, 40);
   write_random_shard(folder / "shards/train-00001.h5", 2, 40);
   write_random_shard(folder / "shards/heldout-00000.h5", 3, 5);
-  write_bytes(folder / "config.toml", kConfig);
+  write_bytes(folder / "config.toml", concat(kConfig, "dtype = \"", dtype, "\"\n"));
 }
 
 Words TrainingPlace::command(const std::string& run, const Words& more) const {

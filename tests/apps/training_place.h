@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "tensor/dtype.h"
 #include "tests/data/temporary_folder.h"
 #include "tests/process.h"
 
@@ -14,11 +15,12 @@ namespace dlcm::test {
 using Words = std::vector<std::string>;
 
 // shards/ (two of training, one held out), config.toml (a tiny model, 30 steps, an evaluation every 7, a
-// checkpoint every 10), and runs in folders beside them, which the functions below name by `run`.
+// checkpoint every 10; products of the given dtype), and runs in folders beside them, which the functions
+// below name by `run`.
 struct TrainingPlace {
   TemporaryFolder folder;
 
-  TrainingPlace();
+  explicit TrainingPlace(DType dtype = DType::f32);
 
   Words command(const std::string& run, const Words& more = {}) const;
   Process start(const std::string& run, const Words& more = {}) const;

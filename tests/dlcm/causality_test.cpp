@@ -98,8 +98,9 @@ void compare(const LanguageModel& model, const Case& c, Mode mode, uint64_t seed
                               same_boundaries(before, after, next, end, next);
 }
 
-Influence influence_of_the_future(const ModelConfig& config, Mode mode, uint64_t seed) {
-  const std::unique_ptr<LanguageModel> model = test::random_model(config, seed);
+Influence influence_of_the_future(const ModelConfig& config, Mode mode, uint64_t seed,
+                                  DType dtype = DType::f32) {
+  const std::unique_ptr<LanguageModel> model = test::random_model(config, seed, dtype);
   const Documents documents = test::random_documents({5, 1, 17, 9}, config.vocab_size, seed);
   Influence influence;
   for (const Case& c : {Case{documents, 2, 6}, Case{documents, 2, 16}, Case{documents, 2, 0},
@@ -130,20 +131,23 @@ std::vector<ModelConfig> configurations() {
 }
 
 TEST_CASE("no boundary and no logit depends on a later token or on another document") {
-  int64_t equal_counts = 0;
-  uint64_t seed = 1;
-  for (const ModelConfig& config : configurations()) {
-    for (const Mode mode : {Mode::evaluate, Mode::train}) {
-      const std::string what = test::describe(config) + (mode == Mode::train ? ", training" : "");
-      CAPTURE(what);
-      const Influence influence = influence_of_the_future(config, mode, seed++);
-      CHECK(influence.boundaries_same);
-      CHECK(influence.largest <= 1e-5);
-      CHECK(influence.largest_of_equal == 0);  // the same shapes: the same arithmetic, to the bit
-      equal_counts += influence.equal_counts;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    CAPTURE(dtype);
+    int64_t equal_counts = 0;
+    uint64_t seed = 1;
+    for (const ModelConfig& config : configurations()) {
+      for (const Mode mode : {Mode::evaluate, Mode::train}) {
+        const std::string what = test::describe(config) + (mode == Mode::train ? ", training" : "");
+        CAPTURE(what);
+        const Influence influence = influence_of_the_future(config, mode, seed++, dtype);
+        CHECK(influence.boundaries_same);
+        CHECK(influence.largest <= 1e-5);
+        CHECK(influence.largest_of_equal == 0);  // the same shapes: the same arithmetic, to the bit
+        equal_counts += influence.equal_counts;
+      }
     }
+    CHECK(equal_counts > 100);  // so the stricter check did happen
   }
-  CHECK(equal_counts > 100);  // so the stricter check did happen
 }
 
 // More rows than one tile of a product, more keys than one of attention.
@@ -151,19 +155,22 @@ TEST_CASE("no boundary and no logit of long documents depends on a later token o
   for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
     ModelConfig config = test::small_config();
     config.kind = kind;
-    const std::unique_ptr<LanguageModel> model = test::random_model(config, 21);
-    const Documents documents = test::random_documents({300, 3, 90}, config.vocab_size, 21);
     CAPTURE(test::describe(config));
-    Influence influence;
-    for (const Case& c :
-         {Case{documents, 0, 297}, Case{documents, 0, 299}, Case{documents, 0, 130}, Case{documents, 1, 1},
-          Case{documents, 1, 2}, Case{documents, 2, 33}, Case{documents, 2, 89}}) {
-      compare(*model, c, Mode::evaluate, 21, influence);
+    for (const DType dtype : {DType::f32, DType::bf16}) {
+      CAPTURE(dtype);
+      const std::unique_ptr<LanguageModel> model = test::random_model(config, 21, dtype);
+      const Documents documents = test::random_documents({300, 3, 90}, config.vocab_size, 21);
+      Influence influence;
+      for (const Case& c :
+           {Case{documents, 0, 297}, Case{documents, 0, 299}, Case{documents, 0, 130}, Case{documents, 1, 1},
+            Case{documents, 1, 2}, Case{documents, 2, 33}, Case{documents, 2, 89}}) {
+        compare(*model, c, Mode::evaluate, 21, influence);
+      }
+      CHECK(influence.boundaries_same);
+      CHECK(influence.largest <= 1e-5);
+      CHECK(influence.largest_of_equal == 0);
+      CHECK(influence.equal_counts >= 2);
     }
-    CHECK(influence.boundaries_same);
-    CHECK(influence.largest <= 1e-5);
-    CHECK(influence.largest_of_equal == 0);
-    CHECK(influence.equal_counts >= 2);
   }
 }
 
@@ -185,20 +192,27 @@ TEST_CASE("visibility containing leaks the future, in every implementation") {
   }
 }
 
+void check_documents_alone(const ModelConfig& config, DType dtype, uint64_t seed) {
+  const std::unique_ptr<LanguageModel> model = test::random_model(config, seed, dtype);
+  const Documents documents = test::random_documents({4, 13, 1, 6}, config.vocab_size, seed);
+  const Outcome together = outcome_of(*model, documents, Mode::evaluate);
+  int64_t begin = 0;
+  for (const std::vector<int32_t>& document : documents) {
+    const Outcome alone = outcome_of(*model, {document}, Mode::evaluate);
+    const auto length = static_cast<int64_t>(document.size());
+    CHECK(same_boundaries(alone, together, 0, length, begin));
+    CHECK(difference(alone, together, 0, length, begin) <= 1e-5);
+    begin += length;
+  }
+}
+
 TEST_CASE("a document gives the same alone as among others") {
-  uint64_t seed = 500;
-  for (const ModelConfig& config : configurations()) {
-    CAPTURE(test::describe(config));
-    const std::unique_ptr<LanguageModel> model = test::random_model(config, ++seed);
-    const Documents documents = test::random_documents({4, 13, 1, 6}, config.vocab_size, seed);
-    const Outcome together = outcome_of(*model, documents, Mode::evaluate);
-    int64_t begin = 0;
-    for (const std::vector<int32_t>& document : documents) {
-      const Outcome alone = outcome_of(*model, {document}, Mode::evaluate);
-      const auto length = static_cast<int64_t>(document.size());
-      CHECK(same_boundaries(alone, together, 0, length, begin));
-      CHECK(difference(alone, together, 0, length, begin) <= 1e-5);
-      begin += length;
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    CAPTURE(dtype);
+    uint64_t seed = 500;
+    for (const ModelConfig& config : configurations()) {
+      CAPTURE(test::describe(config));
+      check_documents_alone(config, dtype, ++seed);
     }
   }
 }

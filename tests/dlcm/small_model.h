@@ -54,10 +54,12 @@ inline void randomize(nn::Module& model, uint64_t seed, DType dtype) {
   }
 }
 
+// bf16: values in f32, operands of matrix products rounded.
 inline std::unique_ptr<LanguageModel> random_model(const ModelConfig& config, uint64_t seed,
                                                    DType dtype = DType::f32) {
   std::unique_ptr<LanguageModel> model = make_model(config);
-  randomize(*model, seed, dtype);
+  randomize(*model, seed, dtype == DType::bf16 ? DType::f32 : dtype);
+  model->round_operands(dtype);
   return model;
 }
 

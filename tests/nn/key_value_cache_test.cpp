@@ -7,7 +7,6 @@
 namespace dlcm::test {
 namespace {
 
-using nn::attend_to_cache;
 using nn::KeyValueCache;
 
 constexpr int64_t kHeads = 2;
@@ -48,13 +47,18 @@ TEST_CASE("key-value cache: what is cut off is written over") {
 TEST_CASE("key-value cache: attention to one key is its value, to none is 0; a bias shifts the weight") {
   const Tensor query = rows(1, 4);
   KeyValueCache cache;
-  CHECK(bit_equal(attend_to_cache(query, cache), Tensor::zeros({1, kHeads, kHeadDim})));
+  const auto attended = [&](const std::vector<float>& bias = {0, 0}) {
+    const KeyValueCache* const caches[] = {&cache};
+    const std::vector<float>* const biases[] = {&bias};
+    return nn::attend_to_caches(query, caches, biases);
+  };
+  CHECK(bit_equal(attended(), Tensor::zeros({1, kHeads, kHeadDim})));
   const Tensor keys = rows(2, 1), values = rows(2, 2);
   cache.append(keys.slice(0, 1), values.slice(0, 1));
-  CHECK_CLOSE(attend_to_cache(query, cache), values.slice(0, 1), 1e-6);
+  CHECK_CLOSE(attended(), values.slice(0, 1), 1e-6);
   cache.append(keys.slice(1, 2), values.slice(1, 2));
-  CHECK_CLOSE(attend_to_cache(query, cache, Tensor::from<float>({-200, 0})), values.slice(1, 2), 1e-6);
-  CHECK_CLOSE(attend_to_cache(query, cache, Tensor::from<float>({0, -200})), values.slice(0, 1), 1e-6);
+  CHECK_CLOSE(attended({-200, 0}), values.slice(1, 2), 1e-6);
+  CHECK_CLOSE(attended({0, -200}), values.slice(0, 1), 1e-6);
 }
 
 }  // namespace

@@ -109,3 +109,58 @@ TEST_CASE("module: a value of another shape is refused by path; gradients are cl
   model.clear_gradients();
   CHECK_FALSE(model.first.norm.grad().defined());
 }
+
+TEST_CASE("module: the operand of products is the value or, where it may be rounded, its rounding") {
+  Model model;
+  model.initialize(1);
+  Parameter& weight = model.first.weight;
+  CHECK(weight.operand_dtype() == DType::f32);
+  CHECK(bit_equal(weight.operand().value(), weight.value()));
+  model.round_operands(DType::bf16);
+  for (const Parameter* parameter : model.parameters()) {
+    CAPTURE(parameter->path());
+    const bool rounded = parameter == &model.first.weight || parameter == &model.second.weight ||
+                         parameter == &model.unembedding;
+    CHECK(parameter->value().dtype() == DType::f32);
+    CHECK(parameter->operand_dtype() == (rounded ? DType::bf16 : DType::f32));
+    CHECK(bit_equal(parameter->operand().value(), parameter->value().to(parameter->operand_dtype())));
+  }
+  // Gradients of the operand arrive at the value's place.
+  CHECK(weight.operand().slot() == weight.variable().slot());
+
+  // After a change of the value it is rounded again, in place: who holds the operand sees it.
+  const Tensor held = weight.operand().value();
+  weight.value().fill(1 + 0x1p-9);
+  model.round_operands(DType::bf16);
+  CHECK(bit_equal(held, weight.value().to(DType::bf16)));
+  model.round_operands(DType::f32);
+  CHECK(weight.operand_dtype() == DType::f32);
+  CHECK(bit_equal(weight.operand().value(), weight.value()));
+  model.round_operands(DType::bf16);
+  weight.set_value(Tensor::zeros({30, 40}));  // of another value nothing is rounded yet
+  CHECK(weight.operand_dtype() == DType::f32);
+}
+
+TEST_CASE("module: packed, a matrix has no other value") {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    Model model;
+    model.initialize(1);
+    const Tensor value = model.first.weight.value();
+    model.pack_operands(dtype);
+    Parameter& weight = model.first.weight;
+    CHECK(weight.packed().defined());
+    CHECK(weight.packed().out() == 30);
+    CHECK(weight.packed().in() == 40);
+    CHECK(weight.operand_dtype() == dtype);
+    CHECK_FALSE(weight.initialized());
+    CHECK_THROWS_WITH_AS(weight.variable(),
+                         "parameter layers/0/weight is packed for products and has no other value", Error);
+    for (const Parameter* other : {&model.embedding, &model.boundary, &model.first.norm}) {
+      CHECK_FALSE(other->packed().defined());
+      CHECK(other->value().dtype() == DType::f32);
+    }
+    weight.set_value(value);
+    CHECK_FALSE(weight.packed().defined());
+    CHECK(weight.operand_dtype() == DType::f32);
+  }
+}

@@ -60,6 +60,23 @@ TEST_CASE("attention plan: tiles begin where documents do") {
   CHECK(tiles[4].end == 206);
 }
 
+TEST_CASE("attention plan: runs of tiles that begin with the same key") {
+  const cpu::AttentionSizes sizes = {1203, 1203, 4, 2, 8};
+  const std::vector<cpu::RowTile> tiles = cpu::row_tiles(sizes, documents({3, 1200}, 10000));
+  const auto count = static_cast<int64_t>(tiles.size());
+  int64_t next = 0;
+  for (const cpu::TileRun& run : cpu::tile_runs(tiles, 0, count)) {
+    CHECK(run.begin == next);
+    next = run.end;
+    CHECK(run.end - run.begin <= cpu::kRunTiles);
+    for (int64_t i = run.begin; i < run.end; ++i) {
+      CHECK(tiles[static_cast<size_t>(i)].key_begin == tiles[static_cast<size_t>(run.begin)].key_begin);
+    }
+  }
+  CHECK(next == count);
+  CHECK(cpu::tile_runs(tiles, 0, 9).size() == 2);  // 3 tokens alone, then as many tiles as a run may have
+}
+
 TEST_CASE("attention plan: steps of the backward pass") {
   for (const int32_t width : {100000, 700, 40}) {
     for (const std::vector<int32_t>& lengths : {std::vector<int32_t>{1, 3000, 2, 511, 512, 513, 1700},

@@ -144,7 +144,7 @@ TEST_CASE("residual_rms_norm errors") {
   CHECK_THROWS_WITH_AS(ops::residual_rms_norm(x, Tensor::zeros({4}), gain, kEpsilon, DType::f32),
                        "residual_rms_norm: x has shape [2, 4] of f32, delta [4] of f32", Error);
   CHECK_THROWS_AS(ops::residual_rms_norm(x, x, gain, kEpsilon, DType::f64), Error);
-  CHECK_THROWS_WITH_AS(ops::residual_rms_norm_backward(x, Tensor::zeros({1, 4}), x, gain, Tensor::zeros({2})),
-                       "residual_rms_norm_backward: d_sum has shape [2, 4], dy [1, 4], rstd [2], sum [2, 4]",
-                       Error);
+  CHECK_THROWS_WITH_AS(
+      ops::residual_rms_norm_backward(Tensor(x), Tensor::zeros({1, 4}), x, gain, Tensor::zeros({2})),
+      "residual_rms_norm_backward: d_sum has shape [2, 4], dy [1, 4], rstd [2], sum [2, 4]", Error);
 }

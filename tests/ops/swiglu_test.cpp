@@ -45,8 +45,9 @@ Tensor naive_linear(const Tensor& a, const Tensor& b) {
 Variable recorded_swiglu(const Variable& gate, const Variable& up, DType output) {
   return autograd::record("swiglu", {gate, up}, ops::swiglu(gate.value(), up.value(), output),
                           {gate.value(), up.value()}, [output](const autograd::BackwardContext& context) {
-                            const auto [dgate, dup, y] = ops::swiglu_backward(
-                                context.gradient(), context.saved(0), context.saved(1), output);
+                            const auto [dgate, dup, y] =
+                                ops::swiglu_backward(context.gradient(), Tensor(context.saved(0)),
+                                                     Tensor(context.saved(1)), output);
                             return std::vector{dgate, dup};
                           });
 }
@@ -80,7 +81,7 @@ TEST_CASE("swiglu_backward makes y again, to the bit, and writes over what it is
     const Tensor gate = random_tensor({90, 100}, DType::f32, 1, 4.0);
     const Tensor up = random_tensor({90, 100}, DType::f32, 2), dy = random_tensor({90, 100}, DType::f32, 3);
     const Tensor gate_before = gate.clone(), up_before = up.clone(), dy_before = dy.clone();
-    const auto kept = ops::swiglu_backward(dy, gate, up, output);
+    const auto kept = ops::swiglu_backward(Tensor(dy), Tensor(gate), Tensor(up), output);
     CHECK(bit_equal(kept.y, ops::swiglu(gate, up, output)));
     CHECK(bit_equal(gate, gate_before));
     CHECK(bit_equal(up, up_before));
@@ -124,7 +125,8 @@ TEST_CASE("swiglu of extreme gates: silu is 0 on the left and the identity on th
   const Tensor gate = Tensor::from<float>({-1e30f, -200, 0, 200, 1e30f});
   const Tensor up = Tensor::full({5}, 2.0);
   CHECK_CLOSE(ops::swiglu(gate, up), Tensor::from<float>({0, 0, 0, 400, 2e30f}), 0);
-  const auto [dgate, dup, y] = ops::swiglu_backward(Tensor::full({5}, 1.0), gate, up, DType::f32);
+  const auto [dgate, dup, y] =
+      ops::swiglu_backward(Tensor::full({5}, 1.0), Tensor(gate), Tensor(up), DType::f32);
   CHECK_CLOSE(dgate, Tensor::from<float>({0, 0, 1, 2, 2}), 1e-6);
   CHECK_CLOSE(dup, Tensor::from<float>({0, 0, 0, 200, 1e30f}), 0);
 }

@@ -86,6 +86,40 @@ TEST_CASE("updates equal a float64 loop over the formula") {
   }
 }
 
+// Every kind of parameter, and sizes whose ranges begin and end within one.
+TEST_CASE("the operands of products follow their weights") {
+  struct Large : nn::Module {
+    nn::Parameter first{*this, "first", {123, 77}, nn::matrix_role(nn::Width::token)};
+    nn::Parameter gain{*this, "gain", {6}, nn::vector_role(1.0)};
+    nn::Parameter boundary{*this, "boundary", {4, 4}, nn::boundary_role()};
+    nn::Parameter idle{*this, "idle", {3, 5}, nn::matrix_role(nn::Width::token)};  // no gradient arrives
+    nn::Parameter second{*this, "second", {301, 40}, nn::unembedding_role()};
+  };
+  Large rounded, exact;
+  for (Large* model : {&rounded, &exact}) model->initialize(5);
+  rounded.round_operands(DType::bf16);
+  AdamW adamw(rounded.parameters(), config_of(), {2.0, 4.0});
+  AdamW expected(exact.parameters(), config_of(), {2.0, 4.0});
+  for (int step = 1; step <= 3; ++step) {
+    for (Large* model : {&rounded, &exact}) {
+      for (nn::Parameter* parameter : {&model->first, &model->gain, &model->boundary, &model->second}) {
+        parameter->variable().slot()->grad =
+            test::random_tensor(parameter->shape(), DType::f32, static_cast<uint64_t>(step));
+      }
+    }
+    adamw.step(step, 0.7, 0.5);
+    expected.step(step, 0.7, 0.5);
+    for (size_t i = 0; i < exact.parameters().size(); ++i) {
+      const nn::Parameter& parameter = *rounded.parameters()[i];
+      CAPTURE(parameter.path());
+      CHECK(test::bit_equal(parameter.value(), exact.parameters()[i]->value()));  // the update is float32
+      CHECK(test::bit_equal(parameter.operand().value(), parameter.value().to(parameter.operand_dtype())));
+    }
+    CHECK(rounded.second.operand_dtype() == DType::bf16);
+    CHECK(rounded.boundary.operand_dtype() == DType::f32);
+  }
+}
+
 TEST_CASE("clipping") {
   CHECK(clip_scale(4.0, 1.0) == doctest::Approx(0.25));
   CHECK(clip_scale(0.5, 1.0) == 1.0);

@@ -1,7 +1,9 @@
 #include "tensor/random.h"
 
+#include <bit>
 #include <cmath>
 #include <set>
+#include <vector>
 
 #include <doctest/doctest.h>
 
@@ -60,6 +62,24 @@ TEST_CASE("random_normal has the moments of a normal variable and neighbours do 
   CHECK(squares / kDraws == doctest::Approx(1.0).epsilon(0.04));
   CHECK(fourth / kDraws == doctest::Approx(3.0).epsilon(0.1));
   CHECK(std::abs(products / kDraws) < 0.03);
+}
+
+// Sizes that end within a block, scales that give subnormal numbers and none at all.
+TEST_CASE("random_normals are the bits of random_normal") {
+  std::vector<float> found;
+  int64_t different = 0;
+  for (const double scale : {0.02, 1.0, 3e-39, 0.0}) {
+    for (const size_t count : {size_t{0}, size_t{1}, size_t{127}, size_t{128}, size_t{300000}}) {
+      found.assign(count, 7);
+      const uint64_t first = 0xFFFFFF00u;  // so that positions pass 32 bits
+      random_normals(5, RandomStream::tests, 3, first, scale, found);
+      for (size_t i = 0; i < count; ++i) {
+        const auto expected = static_cast<float>(scale * random_normal(5, RandomStream::tests, 3, first + i));
+        different += std::bit_cast<uint32_t>(found[i]) != std::bit_cast<uint32_t>(expected) ? 1 : 0;
+      }
+    }
+  }
+  CHECK(different == 0);
 }
 
 TEST_CASE("hash_name is FNV-1a") {

@@ -36,7 +36,36 @@ void check_product(int64_t rows, int64_t lanes, int64_t depth, bool transposed) 
   CHECK_CLOSE(c, expected, tolerance);
 }
 
+// Pairs along k in place of elements: twice the depth.
+void check_pairs(int64_t rows, int64_t lanes, int64_t depth) {
+  const Tensor a = random_tensor({rows, 2 * depth}, DType::bf16, 1);
+  const Tensor b = random_tensor({depth, 2 * lanes}, DType::bf16, 2);  // both of a pair side by side
+  const Tensor expected = Tensor::zeros({rows, lanes}, DType::f64);
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t k = 0; k < 2 * depth; ++k) {
+      for (int64_t lane = 0; lane < lanes; ++lane) {
+        const Bf16 right = b.data<Bf16>()[k / 2 * 2 * lanes + 2 * lane + k % 2];
+        expected.data<double>()[i * lanes + lane] +=
+            static_cast<double>(static_cast<float>(a.data<Bf16>()[i * 2 * depth + k])) *
+            static_cast<double>(static_cast<float>(right));
+      }
+    }
+  }
+  const Tensor product = Tensor::empty({rows, lanes});
+  const auto* left = reinterpret_cast<const cpu::Bf16Pair*>(a.data<Bf16>());
+  cpu::tile_product<cpu::Store::overwrite>(
+      rows, lanes, depth, cpu::StridedView<cpu::Bf16Pair>{left, depth, 1},
+      reinterpret_cast<const cpu::Bf16Pair*>(b.data<Bf16>()), product.data<float>());
+  CHECK_CLOSE(product, expected, 1e-5);
+}
+
 }  // namespace
+
+TEST_CASE("tile_product: pairs of bf16") {
+  for (int64_t rows = 1; rows <= 13; ++rows) {
+    for (const int64_t lanes : {16, 48, 64}) check_pairs(rows, lanes, 7);
+  }
+}
 
 TEST_CASE("tile_product: every size of a block and of what is left over") {
   for (int64_t rows = 1; rows <= 13; ++rows) {

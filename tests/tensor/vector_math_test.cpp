@@ -54,6 +54,20 @@ TEST_CASE("fast_exp of the extremes") {
   CHECK(fast_exp(1.5) == std::exp(1.5));
 }
 
+TEST_CASE("fast_exp2 is within 3 ulp up to 127, and 0 where almost nothing is left") {
+  double worst = 0;
+  for (int i = 0; i < 200000; ++i) {
+    const float x = -126.0f + static_cast<float>(i) * (253.0f / 200000.0f);
+    worst = std::max(worst, error_in_ulp(fast_exp2(x), std::exp2(static_cast<double>(x))));
+  }
+  CHECK(worst < 3.0);
+  CHECK(fast_exp2(0.0f) == 1.0f);
+  CHECK(fast_exp2(-126.6f) == 0.0f);
+  CHECK(fast_exp2(-1e30f) == 0.0f);
+  CHECK(fast_exp2(-kInfinity) == 0.0f);
+  CHECK(std::isnan(fast_exp2(std::numeric_limits<float>::quiet_NaN())));
+}
+
 TEST_CASE("sigmoid saturates without NaN") {
   CHECK(sigmoid(0.0f) == 0.5f);
   CHECK(sigmoid(-1e30f) == 0.0f);

@@ -13,8 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-TEST_CASE("a run stopped by signals and resumed is the unbroken run") {
-  const TrainingPlace place;
+void check_run_that_is_stopped(const TrainingPlace& place) {
   CHECK(place.train("unbroken") == 0);
   int64_t stops = 0;
   for (int life = 0; life < 30; ++life) {
@@ -29,6 +28,22 @@ TEST_CASE("a run stopped by signals and resumed is the unbroken run") {
   }
   CHECK(stops >= 2);
   check_same_run(place, "run", "unbroken");
+}
+
+TEST_CASE("a run stopped by signals and resumed is the unbroken run") {
+  check_run_that_is_stopped(TrainingPlace());
+}
+
+TEST_CASE("a run in bf16 stopped by signals and resumed is the unbroken run") {
+  const TrainingPlace place(DType::bf16);
+  check_run_that_is_stopped(place);
+  CHECK_MESSAGE(contains(place.error(), "device cpu, bf16, "), place.error());
+  CHECK(contains(read_bytes(place.folder / "run/config.toml"), "dtype = \"bf16\""));
+  const std::string before = place.metrics("run");
+  check_refused(place, place.train("run", {"--resume", "--set", "train.dtype=f32"}), 2, "train.dtype");
+  CHECK(place.metrics("run") == before);
+  CHECK(place.train("f32", {"--set", "train.dtype=f32"}) == 0);
+  CHECK(place.metrics("f32") != before);  // so products did round
 }
 
 TEST_CASE("a run killed at any moment and resumed is the unbroken run") {

@@ -1,0 +1,58 @@
+"""What the peer scripts share: options, the clock, memory, and the line of JSON they end with."""
+
+import argparse
+import json
+import resource
+import statistics
+import time
+
+
+def parser_of(module_docstring, seconds):
+    parser = argparse.ArgumentParser(
+        description=module_docstring, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--seconds", type=float, default=seconds, help="measure for about so long")
+    parser.add_argument("--threads", type=int, default=2)
+    return parser
+
+
+def peak_rss_bytes():
+    """Of this process since it began; compilers that it started are processes of their own."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def clocked(run):
+    """A function that calls `run` and returns the seconds it took."""
+
+    def timed():
+        begin = time.perf_counter()
+        run()
+        return time.perf_counter() - begin
+
+    return timed
+
+
+def measured(timed, seconds, warm_up=2, fewest=3):
+    """What calls of `timed` return, in seconds, after `warm_up` calls: at least `fewest`, and `seconds` altogether."""
+    for _ in range(warm_up):
+        timed()
+    times = []
+    while len(times) < fewest or sum(times) < seconds:
+        times.append(timed())
+    return times
+
+
+def summary(times, name):
+    """Median, shortest and longest, named after what was measured."""
+    return {
+        name: statistics.median(times),
+        f"{name}_shortest": min(times),
+        f"{name}_longest": max(times),
+        "measured": len(times),
+    }
+
+
+def report(fields):
+    """The script's last line of output; numbers to six digits."""
+    rounded = {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in fields.items()}
+    print(json.dumps(rounded))
