@@ -28,7 +28,8 @@ MachineFeatures machine_features() {
   return {{DLCM_CPU_FEATURES(DLCM_SUPPORTS)}};
 }
 
-// AMX is used by oneDNN, which looks for itself. Leaf 7, EDX: bit 22 bfloat16, 24 tiles.
+// Not in the list, as products look for it when they run (tensor/ops/amx_tiles.h). Leaf 7, EDX: bit 22
+// bfloat16, 24 tiles.
 bool machine_has_amx_bf16() {
   unsigned eax = 0;
   unsigned ebx = 0;

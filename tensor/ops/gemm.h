@@ -7,8 +7,8 @@
 // registers.
 //
 // An element of C is the sum over blocks of kBlockWords words of k, each summed from 0 in the order of k
-// (bf16: in the order of pairs), then added in order. That depends on neither m nor n nor the number of
-// threads, so a row's bits are the same in any batch.
+// (bf16: in the order of pairs, by AMX 16 pairs at a time), then added in order. That depends on neither m
+// nor n nor the number of threads, so a row's bits are the same in any batch.
 #pragma once
 
 #include "tensor/dtype.h"
@@ -47,7 +47,7 @@ void gemm(const Gemm& product);
 int64_t packed_gemm_bytes(int64_t n, int64_t k, DType arithmetic);
 void pack_gemm_operand(const GemmOperand& operand, int64_t n, int64_t k, DType arithmetic, void* packed);
 
-// "AVX-512, bf16 by AVX512_BF16": the vectors that multiply on this machine.
+// "AVX-512, bf16 by AVX512_BF16", or "AVX-512, bf16 by AMX": the vectors that multiply on this machine.
 const char* gemm_engine();
 
 }  // namespace dlcm::cpu

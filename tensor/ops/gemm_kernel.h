@@ -1,4 +1,5 @@
-// The innermost loops of a matrix product: a block of C in registers. Internal to tensor/ops/gemm*.cpp.
+// The innermost loops of a matrix product: a block of C in vector registers. Internal to
+// tensor/ops/gemm*.cpp.
 #pragma once
 
 #include <algorithm>
@@ -7,17 +8,19 @@
 
 namespace dlcm::cpu {
 
+inline int64_t ceil_div(int64_t a, int64_t b) {
+  return (a + b - 1) / b;
+}
+
+inline int64_t round_up(int64_t n, int64_t multiple) {
+  return ceil_div(n, multiple) * multiple;
+}
+
 // Words of k in one packed block, and the distance of its rows of A: a constant, so that addresses are too,
 // and no power of two, so that rows do not fall into the same set of the cache.
 inline constexpr int64_t kBlockWords = 512;
 inline constexpr int64_t kRowStride = kBlockWords + 16;
 
-#if defined(__AVX512F__)
-inline constexpr int kKernelRows =
-    12;  // 12 x 2 sums, 2 of B and one of A: 27 of 32 registers; with 14 rows A leaves the L1 cache
-#else
-inline constexpr int kKernelRows = 6;  // 6 x 2 sums, 2 of B and one of A: 15 of 16
-#endif
 inline constexpr int kKernelVectors = 2;
 
 template <class E>
@@ -64,7 +67,7 @@ void kernel(const KernelCall<E>& call) {
 }
 
 // rows <= kRows.
-template <class E, int kRows = kKernelRows>
+template <class E, int kRows>
 void kernel_of(int64_t rows, const KernelCall<E>& call) {
   if constexpr (kRows == 1) {
     kernel<E, 1>(call);
@@ -72,6 +75,45 @@ void kernel_of(int64_t rows, const KernelCall<E>& call) {
     kernel<E, kRows>(call);
   } else {
     kernel_of<E, kRows - 1>(rows, call);
+  }
+}
+
+// A kernel of gemm_driver.h.
+template <class E>
+class VectorKernel {
+ public:
+  using Element = E;
+#if defined(__AVX512F__)
+  // 12 x 2 sums, 2 of B and one of A: 27 of 32 registers; with 14 rows A leaves the L1 cache.
+  static constexpr int kRows = 12;
+#else
+  static constexpr int kRows = 6;  // 6 x 2 sums, 2 of B and one of A: 15 of 16
+#endif
+  // With kBlockWords words each at most a sixth of a core's L2 cache, in whole squares for packing.
+  static constexpr int64_t kTaskRows[] = {80, 64, 48};
+
+  // Few rows are shared evenly between calls: two of 8 rather than 12 and 4.
+  explicit VectorKernel(int64_t rows) : rows_per_call_(ceil_div(rows, ceil_div(rows, kRows))) {}
+  int64_t rows_per_call() const {
+    return rows_per_call_;
+  }
+  void operator()(int64_t rows, const KernelCall<E>& call) const {
+    kernel_of<E, kRows>(rows, call);
+  }
+
+ private:
+  int64_t rows_per_call_;
+};
+
+// to[rows, columns] (+)= sums: what a kernel left in a buffer.
+template <class Sum>
+void store_sums(const Sum* sums, int64_t rows, int64_t columns, int64_t sums_stride, Sum* to, int64_t stride,
+                bool add) {
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < columns; ++j) {
+      const Sum value = sums[i * sums_stride + j];
+      to[i * stride + j] = add ? to[i * stride + j] + value : value;
+    }
   }
 }
 

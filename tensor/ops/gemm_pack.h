@@ -1,5 +1,5 @@
 // Packing: operands of a matrix product copied into the order of the kernel, in words (gemm_elements.h).
-// Internal to tensor/ops/gemm.cpp.
+// Internal to tensor/ops/gemm*.
 //
 // Both forms are made of squares of 16 x 16 words (fewer where vectors are short), read along the operand's
 // contiguous index and turned over where the kernel wants the other one.
@@ -86,7 +86,7 @@ struct Region {
 template <class E, class S>
 void load_square(const GemmOperand& operand, const Region& region, SquareOf<E>& square) {
   const S* data = static_cast<const S*>(operand.data);
-  const int64_t words = (region.elements + E::kPerWord - 1) / E::kPerWord;
+  const int64_t words = ceil_div(region.elements, E::kPerWord);
   const int64_t lines = along_k(operand) ? region.count : words;
   const int64_t used = along_k(operand) ? words : region.count;
   for (int64_t line = 0; line < kSquare<E>; ++line) {
@@ -151,8 +151,8 @@ template <class E, class S>
 void pack_columns(const GemmOperand& b, const Region& columns, typename E::Word* to) {
   static_assert(kKernelColumns<E> % kSquare<E> == 0);
   pack<E, S>(b, columns, false, to, kKernelColumns<E>);
-  const int64_t words = (columns.elements + E::kPerWord - 1) / E::kPerWord;
-  const int64_t filled = (columns.count + kSquare<E> - 1) / kSquare<E> * kSquare<E>;
+  const int64_t words = round_up(ceil_div(columns.elements, E::kPerWord), kSquare<E>);
+  const int64_t filled = round_up(columns.count, kSquare<E>);
   for (int64_t word = 0; word < words && filled < kKernelColumns<E>; ++word) {
     std::fill_n(to + word * kKernelColumns<E> + filled, kKernelColumns<E> - filled, typename E::Word{0});
   }
