@@ -124,23 +124,35 @@ void multiply_block(const Gemm& g, const K& kernel, const Task& task, const Pack
   }
 }
 
-// All rows and columns for the blocks [begin, end) of k, whose packed B is at `b`.
+// The task `index` of the plan for the blocks [begin, end) of k, whose packed B is at `b`.
+template <class K, class A, class E = typename K::Element>
+void run_task(const Gemm& g, const Plan& plan, const PackedLayout<E>& layout, int64_t index, int64_t begin,
+              int64_t end, const typename E::Word* b) {
+  const int64_t row = index / plan.across * plan.rows;
+  const int64_t rows = std::min(plan.rows, g.m - row);
+  Task task = {row, rows, index % plan.across * plan.panels, 0};
+  task.panel_end = std::min(layout.panels(), task.panel + plan.panels);
+  const K kernel(rows);
+  auto* a = thread_scratch<typename E::Word>(round_up(plan.rows, kSquare<E>) * kRowStride);
+  for (int64_t block = begin; block < end; ++block) {
+    pack_rows<E, A>(g.a, {row, rows, block * layout.kBlockElements, layout.elements(block)}, a);
+    multiply_block(g, kernel, task, layout, block, a, b + layout.offset(block, 0) - layout.offset(begin, 0));
+  }
+}
+
+// All rows and columns for those blocks.
 template <class K, class A, class E = typename K::Element>
 void multiply_blocks(const Gemm& g, const Plan& plan, const PackedLayout<E>& layout, int64_t begin,
                      int64_t end, const typename E::Word* b) {
-  parallel_for(plan.down * plan.across, 1, [&](int64_t index, int64_t) {
-    const int64_t row = index / plan.across * plan.rows;
-    const int64_t rows = std::min(plan.rows, g.m - row);
-    Task task = {row, rows, index % plan.across * plan.panels, 0};
-    task.panel_end = std::min(layout.panels(), task.panel + plan.panels);
-    const K kernel(rows);
-    auto* a = thread_scratch<typename E::Word>(round_up(plan.rows, kSquare<E>) * kRowStride);
-    for (int64_t block = begin; block < end; ++block) {
-      pack_rows<E, A>(g.a, {row, rows, block * layout.kBlockElements, layout.elements(block)}, a);
-      multiply_block(g, kernel, task, layout, block, a,
-                     b + layout.offset(block, 0) - layout.offset(begin, 0));
-    }
-  });
+  constexpr int64_t kWorthAThread = 1 << 17;  // multiplications; waking a thread has its price
+  const int64_t each =
+      plan.rows * plan.panels * kKernelColumns<E> * std::min(g.k, (end - begin) * layout.kBlockElements);
+  parallel_for(plan.down * plan.across, ceil_div(kWorthAThread, std::min(each, kWorthAThread)),
+               [&](int64_t first, int64_t last) {
+                 for (int64_t task = first; task < last; ++task) {
+                   run_task<K, A>(g, plan, layout, task, begin, end, b);
+                 }
+               });
 }
 
 // What B is packed of at once: columns such that a block of k of them stays in the last cache.
