@@ -37,6 +37,7 @@ class Run {
   void restore();
   void announce() const;
   void measure_speed();
+  double matrix_share(double seconds) const { return step_flops_ / seconds / matrix_limit_; }
   void train_step(Progress& progress);
   void evaluate_heldout(Progress& progress);
   void save();
@@ -157,7 +158,7 @@ MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) co
           {"alpha", of_concepts(metrics.alpha)},
           {"predicted_tokens", metrics.pass.totals.predicted_tokens},
           {"tokens_per_second", static_cast<double>(config.train.batch_tokens) / seconds},
-          {"matrix_share", step_flops_ / seconds / matrix_limit_},
+          {"matrix_share", matrix_share(seconds)},
           {"peak_bytes", static_cast<int64_t>(memory.peak_bytes)}};
 }
 
@@ -180,11 +181,12 @@ void Run::train_step(Progress& progress) {
   ++step_;
   tokens_seen_ += input_.config.train.batch_tokens;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  // Where other programs ran while the limit was measured, it is at least what a step has reached.
+  matrix_limit_ = std::max(matrix_limit_, step_flops_ / seconds);
   metrics_->write(step_, fields_of(metrics, seconds));
   progress.update({step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss),
                    metrics.pass.tokens_per_concept,
-                   static_cast<double>(input_.config.train.batch_tokens) / seconds,
-                   step_flops_ / seconds / matrix_limit_});
+                   static_cast<double>(input_.config.train.batch_tokens) / seconds, matrix_share(seconds)});
 }
 
 void Run::evaluate_heldout(Progress& progress) {
