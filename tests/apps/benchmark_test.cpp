@@ -135,12 +135,14 @@ TEST_CASE("benchmark generate: prefill and ragged decoding") {
 TEST_CASE("benchmark matmul: the model's shapes, squares and decoding against the alternative") {
   const json report = report_of("matmul");
   check_machine(report, "matmul");
-  CHECK(report["alternative"].get<std::string>().size() > 0);
+  // Of a build without oneDNN there is none.
+  const auto alternative = report["alternative"].get<std::string>();
+  CHECK((alternative == "none" || alternative.starts_with("oneDNN ")));
   int squares = 0, decoding = 0, model = 0;
   for (const json& row : report["products"]) {
     check_times(row);
-    check_numbers(row, {"m", "k", "n", "gflops", "matrix_share", "gb_per_s", "memory_share", "alternative_ms",
-                        "alternative_gflops", "speedup"});
+    check_numbers(row, {"m", "k", "n", "gflops", "matrix_share", "gb_per_s", "memory_share"});
+    if (alternative != "none") check_numbers(row, {"alternative_ms", "alternative_gflops", "speedup"});
     ++(row["use"] == "square" ? squares : row["use"] == "decoding" ? decoding : model);
   }
   CHECK(squares > 0);
