@@ -1,6 +1,6 @@
 // The differentiable operators. Formulas, shapes and numerics stand in tensor/ops/<name>.h; the wrapper of
 // each is autograd/ops/<name>.cpp. Where there is an `output`, it is the dtype of the result: that of the
-// input where it is left out, or bf16.
+// input where it is left out (of attention's sums), or bf16.
 #pragma once
 
 #include "autograd/variable.h"
@@ -35,7 +35,9 @@ Variable softmax(const Variable& x);
 Variable swiglu_linear(const Variable& gate, const Variable& up, const Variable& weight);
 Variable embedding(const Tensor& ids, const Variable& table);
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
-                   const ops::AttentionLayout& layout, DType output = DType::f32);
+                   const ops::AttentionLayout& layout);
+Variable attention(const Variable& q, const Variable& k, const Variable& v,
+                   const ops::AttentionLayout& layout, DType output);
 Variable dense_attention(const Variable& q, const Variable& k, const Variable& v,
                          const ops::AttentionLayout& layout);
 Variable gather_rows(const Variable& x, const Tensor& index);

@@ -78,7 +78,7 @@ Variable CrossAttention::values(const Variable& z) const {
 }
 
 Variable CrossAttention::operand(const Variable& x) const {
-  return q_proj_.operand_dtype() == DType::bf16 ? autograd::cast(x, DType::bf16) : x;
+  return autograd::cast(x, q_proj_.operand_dtype());
 }
 
 Variable CrossAttention::attend(const Variable& q, const Variable& k, const Variable& v,
@@ -88,11 +88,11 @@ Variable CrossAttention::attend(const Variable& q, const Variable& k, const Vari
     return autograd::attention(operand(q), operand(autograd::gather_rows(k, segmentation.concept_of)),
                                operand(autograd::gather_rows(v, segmentation.concept_of)),
                                replicated_ranges(segmentation, cu_seqlens, config, k.dtype()),
-                               nn::attended_dtype(o_proj_));
+                               o_proj_.operand_dtype());
   }
   const ops::AttentionLayout ranges = concept_ranges(segmentation, cu_seqlens, config, k.dtype());
   if (config.implementation == CrossImplementation::dense) return autograd::dense_attention(q, k, v, ranges);
-  return autograd::attention(operand(q), operand(k), operand(v), ranges, nn::attended_dtype(o_proj_));
+  return autograd::attention(operand(q), operand(k), operand(v), ranges, o_proj_.operand_dtype());
 }
 
 Variable CrossAttention::projected(const Variable& heads) const {

@@ -10,10 +10,6 @@ Variable linear(const Variable& x, const Parameter& weight) {
   return autograd::linear(x, weight.operand());
 }
 
-DType attended_dtype(const Parameter& weight) {
-  return weight.operand_dtype() == DType::bf16 ? DType::bf16 : DType::f32;
-}
-
 Variable swiglu_linear(const Variable& gate, const Variable& up, const Parameter& weight) {
   if (weight.packed().defined()) {
     return Variable(

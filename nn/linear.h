@@ -12,8 +12,4 @@ Variable linear(const Variable& x, const Parameter& weight);
 // linear(silu(gate) * up, weight), without keeping what is multiplied.
 Variable swiglu_linear(const Variable& gate, const Variable& up, const Parameter& weight);
 
-// What attention writes for `weight` to read: bf16 where products with it are, else float32 (float64 of
-// float64).
-DType attended_dtype(const Parameter& weight);
-
 }  // namespace dlcm::nn

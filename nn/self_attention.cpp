@@ -33,18 +33,14 @@ SelfAttention::Projected SelfAttention::project(const Variable& x, const Tensor&
   const auto heads_of = [&](const Parameter& projection, int64_t heads) {
     return autograd::view(linear(x, projection), {rows, heads, config_.head_dim()});
   };
-  // Attention multiplies in the dtype of the projections.
-  const auto operand = [this](const Variable& made) {
-    return input_dtype() == DType::bf16 ? DType::bf16 : made.dtype();
-  };
-  Projected result;
+  Projected result;  // attention multiplies in the dtype of the projections
   const auto normalized = [&](const Variable& heads, const Parameter& gain) {
-    return autograd::rms_norm_rotary(heads, gain.variable(), kNormEpsilon, rotary, operand(heads));
+    return autograd::rms_norm_rotary(heads, gain.variable(), kNormEpsilon, rotary, input_dtype());
   };
   result.q = normalized(heads_of(q_proj_, config_.heads), q_norm_);
   result.k = normalized(heads_of(k_proj_, config_.kv_heads), k_norm_);
   const Variable v = heads_of(v_proj_, config_.kv_heads);
-  result.v = autograd::cast(v, operand(v));
+  result.v = autograd::cast(v, input_dtype());
   return result;
 }
 
@@ -56,7 +52,7 @@ Variable SelfAttention::forward(const Variable& x, const SequenceLayout& layout,
   const Projected projected = project(x, layout.rotary);
   if (cache != nullptr) cache->append(projected.k.value(), projected.v.value());
   return output(
-      autograd::attention(projected.q, projected.k, projected.v, layout.causal, attended_dtype(o_proj_)));
+      autograd::attention(projected.q, projected.k, projected.v, layout.causal, o_proj_.operand_dtype()));
 }
 
 Variable SelfAttention::step(const Variable& x, const Tensor& rotary,

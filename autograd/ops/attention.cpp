@@ -4,10 +4,11 @@
 #include "autograd/tape.h"
 
 namespace dlcm::autograd {
+namespace {
 
-Variable attention(const Variable& q, const Variable& k, const Variable& v,
-                   const ops::AttentionLayout& layout, DType output) {
-  const auto [o, lse] = ops::attention(q.value(), k.value(), v.value(), layout, output);
+Variable recorded(const Variable& q, const Variable& k, const Variable& v, const ops::AttentionLayout& layout,
+                  const ops::Attention& result) {
+  const auto& [o, lse] = result;
   return record("attention", {q, k, v}, o,
                 {q.value(), k.value(), v.value(), o, lse, layout.key_begin, layout.key_end, layout.key_bias,
                  layout.last_bias},
@@ -20,14 +21,22 @@ Variable attention(const Variable& q, const Variable& k, const Variable& v,
                 });
 }
 
-namespace {
-
 // The dense implementation has no products of bf16: the same operands in float32.
 Tensor widened(const Variable& x) {
   return x.value().dtype() == DType::bf16 ? x.value().to(DType::f32) : x.value();
 }
 
 }  // namespace
+
+Variable attention(const Variable& q, const Variable& k, const Variable& v,
+                   const ops::AttentionLayout& layout) {
+  return recorded(q, k, v, layout, ops::attention(q.value(), k.value(), v.value(), layout));
+}
+
+Variable attention(const Variable& q, const Variable& k, const Variable& v,
+                   const ops::AttentionLayout& layout, DType output) {
+  return recorded(q, k, v, layout, ops::attention(q.value(), k.value(), v.value(), layout, output));
+}
 
 Variable dense_attention(const Variable& q, const Variable& k, const Variable& v,
                          const ops::AttentionLayout& layout) {

@@ -5,7 +5,6 @@
 #include "tensor/profile.h"
 
 namespace dlcm::ops {
-
 namespace {
 
 // Of everything but the operands.
@@ -15,16 +14,19 @@ DType dtype_of_sums(const Tensor& q) {
 
 }  // namespace
 
+Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout) {
+  return attention(q, k, v, layout, dtype_of_sums(q));
+}
+
 Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout,
                     DType output) {
   const cpu::AttentionSizes sizes = check_attention("attention", q, k, v);
   const DType sums = dtype_of_sums(q);
   check_layout("attention", sizes, sums, layout);
-  DLCM_CHECK(output == DType::f32 || (output == DType::bf16 && q.dtype() == DType::bf16), "attention: o in ",
-             output, " of q in ", q.dtype());
+  DLCM_CHECK(output == sums || output == q.dtype(), "attention: o in ", output, " of q in ", q.dtype());
   const ProfileScope profile("attention",
                              4.0 * static_cast<double>(sizes.head_dim) * visible_pairs(sizes, layout));
-  const Attention result = {Tensor::empty(q.shape(), output == DType::bf16 ? output : sums, q.device()),
+  const Attention result = {Tensor::empty(q.shape(), output, q.device()),
                             Tensor::empty({sizes.tokens, sizes.heads}, sums, q.device())};
   DLCM_DISPATCH_CPU(q.device(), attention_forward({sizes, q, k, v, layout}, result));
   return result;

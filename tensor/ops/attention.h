@@ -39,9 +39,10 @@ struct Attention {
   Tensor o;    // [T, heads, head_dim]
   Tensor lse;  // [T, heads]: log sum exp of the scores, -inf for an empty range
 };
-// `output` bf16, for operands of bf16, rounds o where it is made.
+Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout);
+// `output` is the dtype of o: that of the sums, or bf16, for operands of bf16, which rounds o where it is made.
 Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout,
-                    DType output = DType::f32);
+                    DType output);
 
 struct AttentionGradients {
   Tensor dq, dk, dv;

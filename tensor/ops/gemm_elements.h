@@ -50,14 +50,8 @@ struct PairElement {
   }
 
   static void along(const float* from, int64_t count, Word* to) {
-    int64_t i = 0;
-#if defined(__AVX512BF16__)
-    for (; i + 32 <= count; i += 32, to += 16) {
-      const __m512bh pairs = _mm512_cvtne2ps_pbh(_mm512_loadu_ps(from + i + 16), _mm512_loadu_ps(from + i));
-      std::memcpy(to, &pairs, sizeof(pairs));
-    }
-#endif
-    for (; i < count; i += 2) *to++ = pair(Bf16(from[i]), i + 1 < count ? Bf16(from[i + 1]) : Bf16());
+    if (count % 2 != 0) to[count / 2] = 0;
+    round_row(from, count, reinterpret_cast<Bf16*>(to));
   }
   static void along(const Bf16* from, int64_t count, Word* to) {
     if (count % 2 != 0) to[count / 2] = 0;

@@ -6,14 +6,11 @@
 #pragma once
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "tensor/ops/gemm.h"
 #include "tensor/ops/gemm_kernel.h"
-
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
 
 namespace dlcm::cpu {
 
@@ -34,40 +31,21 @@ template <class E>
 using SquareOf = Square<typename E::Word, kSquare<E>>;
 
 #if defined(__AVX512F__)
-// In registers, by pairs of rows, then of pairs, and so on.
-inline void transpose_words(void* square) {
-  auto* rows = static_cast<float*>(square);
-  __m512 r[16], t[16];
-  for (int i = 0; i < 16; ++i) r[i] = _mm512_load_ps(rows + 16 * i);
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(r[i], r[i + 1]);
-    t[i + 1] = _mm512_unpackhi_ps(r[i], r[i + 1]);
-  }
-  for (int i = 0; i < 16; i += 4) {
-    for (int j = 0; j < 2; ++j) {
-      const __m512d low = _mm512_castps_pd(t[i + j]), high = _mm512_castps_pd(t[i + j + 2]);
-      r[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
-      r[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
-    }
-  }
-  for (int i = 0; i < 16; i += 8) {
-    for (int j = 0; j < 4; ++j) {
-      t[i + j] = _mm512_shuffle_f32x4(r[i + j], r[i + j + 4], 0x88);
-      t[i + j + 4] = _mm512_shuffle_f32x4(r[i + j], r[i + j + 4], 0xdd);
-    }
-  }
-  for (int j = 0; j < 8; ++j) {
-    _mm512_store_ps(rows + 16 * j, _mm512_shuffle_f32x4(t[j], t[j + 8], 0x88));
-    _mm512_store_ps(rows + 16 * (j + 8), _mm512_shuffle_f32x4(t[j], t[j + 8], 0xdd));
-  }
+// A square of 32-bit words whose lines are vectors; they are only moved.
+template <class Word>
+void transpose_in_registers(Word (&words)[16][16]) {
+  detail::Simd<float>::Vector rows[16];
+  std::memcpy(rows, words, sizeof(rows));
+  transpose_square<float>(rows);
+  std::memcpy(words, rows, sizeof(rows));
 }
 template <>
 inline void Square<float, 16>::transpose() {
-  transpose_words(words);
+  transpose_in_registers(words);
 }
 template <>
 inline void Square<uint32_t, 16>::transpose() {
-  transpose_words(words);
+  transpose_in_registers(words);
 }
 #endif
 

@@ -23,11 +23,11 @@ struct alignas(64) TileConfig {
 };
 static_assert(sizeof(TileConfig) == 64);
 
-inline constexpr int64_t kTileRows = 16;
-inline constexpr int64_t kTileWords = 16;  // of a row
+// Rows of a full tile, and words of a row.
+inline constexpr int64_t kTileEdge = 16;
 
 // Whether panels of B are two tiles wide, as this kernel wants them.
-inline constexpr bool kTilesFit = kKernelColumns<PairElement> == 2 * kTileWords;
+inline constexpr bool kTilesFit = kKernelColumns<PairElement> == 2 * kTileEdge;
 
 // A kernel of gemm_driver.h, where tiles fit: two by two tiles of C, two of A one below the other, two of B
 // side by side.
@@ -35,17 +35,17 @@ template <class Tiles>
 class TileKernel {
  public:
   using Element = PairElement;
-  static constexpr int kRows = 2 * kTileRows;
+  static constexpr int kRows = 2 * kTileEdge;
   // With kBlockWords words each at most a quarter of a core's L2 cache, of 2 MiB where there are tiles.
   static constexpr int64_t kTaskRows[] = {224, 192, 160, 128};
 
   // A task's rows are shared evenly between its tiles: time and memory traffic go by their rows. Until it
   // ends the thread's tiles are configured, which makes its context larger.
-  explicit TileKernel(int64_t rows) : tile_rows_(ceil_div(rows, ceil_div(rows, kTileRows))) {
+  explicit TileKernel(int64_t rows) : tile_rows_(ceil_div(rows, ceil_div(rows, kTileEdge))) {
     TileConfig config;
     for (int tile = 0; tile < kTiles; ++tile) {
-      config.row_bytes[tile] = kTileWords * sizeof(uint32_t);
-      config.rows[tile] = static_cast<uint8_t>(tile < kRight ? tile_rows_ : kTileWords);
+      config.row_bytes[tile] = kTileEdge * sizeof(uint32_t);
+      config.rows[tile] = static_cast<uint8_t>(tile < kRight ? tile_rows_ : kTileEdge);
     }
     Tiles::configure(config);
   }
@@ -83,12 +83,12 @@ class TileKernel {
       Tiles::template zero<kSums + 2>();
       Tiles::template zero<kSums + 3>();
     }
-    for (int64_t word = 0; word < call.words; word += kTileWords) {
+    for (int64_t word = 0; word < call.words; word += kTileEdge) {
       const uint32_t* a = call.a + word;
       const uint32_t* b = call.b + word * kColumns;
       Tiles::template load<kLeft>(a, kLeftBytes);
       Tiles::template load<kRight>(b, kRightBytes);
-      Tiles::template load<kRight + 1>(b + kTileWords, kRightBytes);
+      Tiles::template load<kRight + 1>(b + kTileEdge, kRightBytes);
       Tiles::template multiply_add<kSums, kLeft, kRight>();
       Tiles::template multiply_add<kSums + 1, kLeft, kRight + 1>();
       if constexpr (kLower) {
@@ -103,10 +103,10 @@ class TileKernel {
   void store(float* to, int64_t stride) const {
     const int64_t bytes = stride * static_cast<int64_t>(sizeof(float));
     Tiles::template store<kSums>(to, bytes);
-    Tiles::template store<kSums + 1>(to + kTileWords, bytes);
+    Tiles::template store<kSums + 1>(to + kTileEdge, bytes);
     if constexpr (kLower) {
       Tiles::template store<kSums + 2>(to + tile_rows_ * stride, bytes);
-      Tiles::template store<kSums + 3>(to + tile_rows_ * stride + kTileWords, bytes);
+      Tiles::template store<kSums + 3>(to + tile_rows_ * stride + kTileEdge, bytes);
     }
   }
 
