@@ -40,7 +40,8 @@ struct Attention {
   Tensor lse;  // [T, heads]: log sum exp of the scores, -inf for an empty range
 };
 Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout);
-// `output` is the dtype of o: that of the sums, or bf16, for operands of bf16, which rounds o where it is made.
+// `output` is the dtype of o: that of the sums, or bf16 for operands of bf16, which rounds o where it is
+// made.
 Attention attention(const Tensor& q, const Tensor& k, const Tensor& v, const AttentionLayout& layout,
                     DType output);
 

@@ -124,25 +124,23 @@ void add_rows(int64_t count, int64_t d, T factor, const T* from, const Place& pl
 // A run of row tiles with a block of keys: each tile of keys is packed once for all rows, each row once for
 // all keys.
 template <class E>
-class BackwardRun {
- public:
-  using T = typename Operand<E>::Sum;
-  using Unit = typename Operand<E>::Unit;
+class BackwardRun : TilesOfHead<E> {
+  using Base = TilesOfHead<E>;
+  using Base::d_, Base::ends_, Base::head_, Base::key_places, Base::kPair, Base::row_places, Base::rows_in,
+      Base::tiles_;
+  using typename Base::T;
 
+ public:
   BackwardRun(const Head<E>& head, std::span<const RowTile> tiles, const Tensor& d_o,
               const ops::Attention& forward, const ops::AttentionGradients& result)
-      : head_(head),
-        d_(head.sizes.head_dim),
-        tiles_(tiles),
+      : Base(head, tiles),
         d_o_(d_o.data<T>()),
         o_(forward.o.data<T>()),
         lse_(forward.lse.data<T>()),
         dq_(result.dq.data<T>()),
         dk_(result.dk.data<T>()),
         dv_(result.dv.data<T>()),
-        buffers_(Arena::buffers<BackwardBuffers<E>>(d_)) {
-    for (const RowTile& tile : tiles) ends_.emplace_back(head, tile);
-  }
+        buffers_(Arena::buffers<BackwardBuffers<E>>(d_)) {}
 
   void run(int64_t key_begin, int64_t key_end) {
     for (int64_t key = key_begin; key < key_end; key += kTileKeys) {
@@ -165,16 +163,6 @@ class BackwardRun {
   }
 
  private:
-  static constexpr int64_t kPair = Operand<E>::kPair;
-
-  int64_t rows_in(size_t i) const { return tiles_[i].end - tiles_[i].begin; }
-  auto row_places(size_t i) const {
-    return [this, i](int64_t row) { return head_.place(tiles_[i].begin + row); };
-  }
-  auto key_places(int64_t key) const {
-    return [this, key](int64_t j) { return head_.key_place(key + j); };
-  }
-
   void load_rows(size_t i) {
     const BackwardRows<E>& rows = buffers_.rows[i];
     const int64_t lanes = padded(rows_in(i));
@@ -237,13 +225,9 @@ class BackwardRun {
     add_to_rows<kPair>(meeting, b.ds_over_keys, b.keys_over_rows, width, rows.dq, ahead_);
   }
 
-  const Head<E>& head_;
-  int64_t d_;
-  std::span<const RowTile> tiles_;
   const T *d_o_, *o_, *lse_;
   T *dq_, *dk_, *dv_;
   BackwardBuffers<E> buffers_;
-  std::vector<RowEnds<T>> ends_;
   Ahead ahead_;
 };
 

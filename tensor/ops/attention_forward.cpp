@@ -124,15 +124,15 @@ void store_outputs(const Head<E>& head, const RowTile& tile, const ForwardRows<E
 
 // A run of row tiles: each tile of keys is packed once for all of them.
 template <class E, class O>
-class ForwardRun {
- public:
-  using T = typename Operand<E>::Sum;
-  using Unit = typename Operand<E>::Unit;
+class ForwardRun : TilesOfHead<E> {
+  using Base = TilesOfHead<E>;
+  using Base::d_, Base::ends_, Base::head_, Base::key_places, Base::kPair, Base::row_places, Base::rows_in,
+      Base::tiles_;
+  using typename Base::T;
 
+ public:
   ForwardRun(const Head<E>& head, std::span<const RowTile> tiles)
-      : head_(head), d_(head.sizes.head_dim), tiles_(tiles), buffers_(Arena::buffers<ForwardBuffers<E>>(d_)) {
-    for (const RowTile& tile : tiles) ends_.emplace_back(head, tile);
-  }
+      : Base(head, tiles), buffers_(Arena::buffers<ForwardBuffers<E>>(d_)) {}
 
   void run(const ops::Attention& result) {
     const int64_t key_begin = tiles_.front().key_begin, key_end = tiles_.back().key_end;
@@ -156,16 +156,6 @@ class ForwardRun {
   }
 
  private:
-  static constexpr int64_t kPair = Operand<E>::kPair;
-
-  int64_t rows_in(size_t i) const { return tiles_[i].end - tiles_[i].begin; }
-  auto row_places(size_t i) const {
-    return [this, i](int64_t row) { return head_.place(tiles_[i].begin + row); };
-  }
-  auto key_places(int64_t key) const {
-    return [this, key](int64_t j) { return head_.key_place(key + j); };
-  }
-
   void clear_rows(size_t i) {
     const ForwardRows<E>& rows = buffers_.rows[i];
     std::fill_n(rows.outputs, rows_in(i) * padded(d_), T{0});
@@ -215,19 +205,9 @@ class ForwardRun {
                        ahead_);
   }
 
-  const Head<E>& head_;
-  int64_t d_;
-  std::span<const RowTile> tiles_;
   ForwardBuffers<E> buffers_;
-  std::vector<RowEnds<T>> ends_;
   Ahead ahead_;
 };
-
-// Later rows of a document see more keys: first and last chunks taken in turn give every thread the same
-// share.
-int64_t folded(int64_t index, int64_t count) {
-  return index % 2 == 0 ? index / 2 : count - 1 - index / 2;
-}
 
 // Chunks of one key head such that they are worth a thread.
 int64_t chunk_grain(const AttentionSizes& sizes, const std::vector<RowTile>& tiles, int64_t chunks) {

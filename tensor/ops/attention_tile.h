@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <iterator>
 #include <limits>
+#include <span>
 #include <type_traits>
 #include <vector>
 
@@ -217,6 +218,33 @@ struct RowEnds {
       if (bias.defined()) last_bias[row - tile.begin] = bias.template data<T>()[head.token(row)];
     }
   }
+};
+
+// Row tiles of a head that meet the same keys, and where their rows and keys stand.
+template <class E>
+class TilesOfHead {
+ protected:
+  using T = typename Operand<E>::Sum;
+  using Unit = typename Operand<E>::Unit;
+  static constexpr int64_t kPair = Operand<E>::kPair;
+
+  TilesOfHead(const Head<E>& head, std::span<const RowTile> tiles)
+      : head_(head), d_(head.sizes.head_dim), tiles_(tiles) {
+    for (const RowTile& tile : tiles) ends_.emplace_back(head, tile);
+  }
+
+  int64_t rows_in(size_t i) const { return tiles_[i].end - tiles_[i].begin; }
+  auto row_places(size_t i) const {
+    return [this, i](int64_t row) { return head_.place(tiles_[i].begin + row); };
+  }
+  auto key_places(int64_t key) const {
+    return [this, key](int64_t j) { return head_.key_place(key + j); };
+  }
+
+  const Head<E>& head_;
+  int64_t d_;
+  std::span<const RowTile> tiles_;
+  std::vector<RowEnds<T>> ends_;
 };
 
 // A tile of rows meets a tile of keys: sizes, and how many of the keys each row sees. That number does not

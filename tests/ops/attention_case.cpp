@@ -97,9 +97,20 @@ void AttentionCase::with_biases() {
   layout.last_bias = random_tensor({inputs[0].size(0)}, DType::f64, 21);
 }
 
+std::vector<Tensor> AttentionCase::inputs_in(DType dtype) const {
+  std::vector<Tensor> result;
+  for (const Tensor& input : inputs) result.push_back(input.to(dtype));
+  return result;
+}
+
 AttentionLayout in_dtype(const AttentionLayout& layout, DType dtype) {
   const auto convert = [&](const Tensor& bias) { return bias.defined() ? bias.to(dtype) : bias; };
   return {layout.key_begin, layout.key_end, convert(layout.key_bias), convert(layout.last_bias)};
+}
+
+AttentionLayout rows_of(const AttentionLayout& layout, int64_t begin, int64_t end) {
+  const auto part = [&](const Tensor& x) { return x.defined() ? x.slice(begin, end) : x; };
+  return {part(layout.key_begin), part(layout.key_end), layout.key_bias, part(layout.last_bias)};
 }
 
 std::vector<Tensor> reference_attention(const std::vector<Tensor>& in, const AttentionLayout& layout) {

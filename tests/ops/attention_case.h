@@ -16,6 +16,8 @@ ops::AttentionLayout cross(const std::vector<int32_t>& lengths, int32_t tokens_p
 ops::AttentionLayout window(int32_t tokens, int32_t width);
 // The same with biases of the dtype.
 ops::AttentionLayout in_dtype(const ops::AttentionLayout& layout, DType dtype);
+// Of the queries [begin, end) alone.
+ops::AttentionLayout rows_of(const ops::AttentionLayout& layout, int64_t begin, int64_t end);
 
 struct AttentionSizes {
   int64_t heads, kv_heads, head_dim;
@@ -27,6 +29,7 @@ struct AttentionCase {
 
   AttentionCase(ops::AttentionLayout ranges, int64_t keys, AttentionSizes sizes, uint64_t seed = 1);
   void with_biases();
+  std::vector<Tensor> inputs_in(DType dtype) const;
 };
 
 // o and lse by plain loops over f64, from the definition.

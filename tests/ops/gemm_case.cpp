@@ -103,4 +103,37 @@ void check_exact_gemm(Multiply multiply) {
   CHECK(bit_equal(c, d));
 }
 
+namespace {
+
+// The first `m` rows of a [40, 1200] by b [70, 1200] transposed.
+Tensor first_rows(int64_t m, const Tensor& a, const Tensor& b, Multiply multiply) {
+  const Tensor c = Tensor::empty({m, 70});
+  const cpu::GemmOperand left = {a.raw_data(), DType::bf16, 1200, cpu::GemmOrder::along_k};
+  const cpu::GemmOperand right = {b.raw_data(), DType::bf16, 1200, cpu::GemmOrder::along_k};
+  multiply({m, 70, 1200, left, right, c.raw_data(), 70, false});
+  return c;
+}
+
+// Any number of rows, each with the same bits.
+void check_rows(Multiply multiply) {
+  const Tensor a = random_tensor({40, 1200}, DType::f32, 1).to(DType::bf16);
+  const Tensor b = random_tensor({70, 1200}, DType::f32, 2).to(DType::bf16);
+  const Tensor all = first_rows(40, a, b, multiply);
+  for (int64_t m = 1; m < 40; ++m) {
+    CAPTURE(m);
+    check_gemm({m, 33, 40, DType::f32, DType::bf16, false, true, m % 2 == 0}, multiply);
+    CHECK(bit_equal(first_rows(m, a, b, multiply), all.slice(0, m)));
+  }
+}
+
+}  // namespace
+
+void check_bf16_gemm(Multiply multiply) {
+  check_gemm_forms(DType::bf16, DType::bf16, multiply);
+  check_gemm_forms(DType::f32, DType::bf16, multiply);
+  check_gemm_forms(DType::bf16, DType::f32, multiply);
+  check_exact_gemm(multiply);
+  check_rows(multiply);
+}
+
 }  // namespace dlcm::test

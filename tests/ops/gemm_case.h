@@ -31,5 +31,8 @@ void check_gemm(const GemmCase& test, Multiply multiply);
 void check_gemm_forms(DType a, DType b, Multiply multiply);
 // bf16 products of integers, the same bits as in float32.
 void check_exact_gemm(Multiply multiply);
+// Both for every mixture of operands that is multiplied in bf16, and that a row has the same bits among any
+// number of others.
+void check_bf16_gemm(Multiply multiply);
 
 }  // namespace dlcm::test
