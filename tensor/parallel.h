@@ -7,7 +7,7 @@
 
 namespace dlcm {
 
-// Threads used by parallel_for and by the matrix library; at least 1. Default: the cores this process may
+// Threads used by parallel_for; at least 1. Default: the cores this process may
 // use.
 int thread_count();
 void set_thread_count(int threads);
@@ -36,6 +36,12 @@ void parallel_for(int64_t n, int64_t grain, const Body& body) {
 // Rows per range such that one range is worth a thread: about `work` elements.
 inline int64_t grain_for(int64_t elements_per_row, int64_t work = 16384) {
   return std::max<int64_t>(1, work / std::max<int64_t>(1, elements_per_row));
+}
+
+// The same indices, first and last ones taken in turn: where work grows with the index, as rows of a document
+// that see ever more keys, every thread then has the same share.
+inline int64_t folded(int64_t index, int64_t count) {
+  return index % 2 == 0 ? index / 2 : count - 1 - index / 2;
 }
 
 }  // namespace dlcm

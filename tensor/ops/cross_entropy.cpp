@@ -6,6 +6,7 @@
 #include "tensor/dispatch.h"
 #include "tensor/ops/cast.h"
 #include "tensor/ops/matmul.h"
+#include "tensor/ops/output_dtype.h"
 #include "tensor/parallel.h"
 #include "tensor/profile.h"
 #include "tensor/vector_math.h"
@@ -43,36 +44,38 @@ double exponentials(T* x, int64_t n, T scale, T highest) {
 
 // Loss of one row of logits, which become the gradients of the loss with respect to them before scaling:
 // scale (softmax - one at the target).
-template <class T>
-T row_loss(T* logits, int64_t n, int32_t target, T scale) {
+// They are stored as Out, an operand's dtype, in place or elsewhere.
+template <class T, class Out>
+T row_loss(T* logits, int64_t n, int32_t target, T scale, Out* gradient) {
   // The largest scaled logit; a negative scale makes it the smallest one's.
   T highest = max_of(logits, n) * scale;
   if (scale < 0) highest = *std::min_element(logits, logits + n) * scale;
   const T target_logit = logits[target] * scale;
   const double total = exponentials(logits, n, scale, highest);
   const T factor = static_cast<T>(static_cast<double>(scale) / total);
-  for (int64_t i = 0; i < n; ++i) logits[i] *= factor;
-  logits[target] -= scale;
+  const T at_target = logits[target] * factor - scale;
+  for (int64_t i = 0; i < n; ++i) put(logits[i] * factor, gradient[i]);
+  put(at_target, gradient[target]);
   return static_cast<T>(std::log(total) + static_cast<double>(highest - target_logit));
 }
 
-template <class T>
-void chunk_losses(const Tensor& logits, const int32_t* targets, T scale, T* loss) {
+template <class T, class Out>
+void chunk_losses(const Tensor& logits, const int32_t* targets, T scale, T* loss, const Tensor& gradient) {
   const int64_t n = logits.size(1);
   parallel_for(logits.size(0), grain_for(n), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      T* x = logits.data<T>() + row * n;
+      Out* dx = gradient.data<Out>() + row * n;
       if (targets[row] < 0) {
-        std::fill_n(x, n, T{0});
+        std::fill_n(dx, n, Out{});
         loss[row] = 0;
       } else {
-        loss[row] = row_loss(x, n, targets[row], scale);
+        loss[row] = row_loss(logits.data<T>() + row * n, n, targets[row], scale, dx);
       }
     }
   });
 }
 
-template <class T>
+template <class T, class Out>
 void linear_cross_entropy_of(const Tensor& x, const Tensor& weight, const Tensor& targets, double logit_scale,
                              const ops::LinearCrossEntropy& result) {
   using ops::Transpose;
@@ -81,18 +84,21 @@ void linear_cross_entropy_of(const Tensor& x, const Tensor& weight, const Tensor
   const int64_t per_chunk =
       std::min(rows, std::max(kMinimumRows, kChunkBytes / static_cast<int64_t>(sizeof(T)) / n));
   const Tensor scratch = Tensor::empty({per_chunk, n}, x.dtype());
-  const Tensor operand = weight.dtype() == DType::bf16 ? ops::cast(x, DType::bf16) : x;
+  const bool narrow = weight.dtype() == DType::bf16;
+  const Tensor narrow_scratch = narrow ? Tensor::empty({per_chunk, n}, DType::bf16) : scratch;
+  const Tensor operand = narrow ? ops::cast(x, DType::bf16) : x;
   bool first = true;
   for (int64_t begin = 0; begin < rows; begin += per_chunk) {
     const int64_t end = std::min(rows, begin + per_chunk);
     const Tensor logits = scratch.slice(0, end - begin);
     const Tensor input = operand.slice(begin, end);
     ops::matmul_into(input, Transpose::no, weight, Transpose::yes, logits, false);
-    chunk_losses(logits, targets.data<int32_t>() + begin, static_cast<T>(logit_scale),
-                 result.loss.data<T>() + begin);
+    const Tensor gradient = narrow_scratch.slice(0, end - begin);
+    chunk_losses<T, Out>(logits, targets.data<int32_t>() + begin, static_cast<T>(logit_scale),
+                         result.loss.data<T>() + begin, gradient);
     if (!result.dx.defined()) continue;
-    ops::matmul_into(logits, Transpose::no, weight, Transpose::no, result.dx.slice(begin, end), false);
-    ops::matmul_into(logits, Transpose::yes, input, Transpose::no, result.dweight, !first);
+    ops::matmul_into(gradient, Transpose::no, weight, Transpose::no, result.dx.slice(begin, end), false);
+    ops::matmul_into(gradient, Transpose::yes, input, Transpose::no, result.dweight, !first);
     first = false;
   }
   if (first && result.dweight.defined()) result.dweight.fill(0);
@@ -100,7 +106,8 @@ void linear_cross_entropy_of(const Tensor& x, const Tensor& weight, const Tensor
 
 void linear_cross_entropy_forward(const Tensor& x, const Tensor& weight, const Tensor& targets,
                                   double logit_scale, const ops::LinearCrossEntropy& result) {
-  DLCM_FLOATING(x.dtype(), T, linear_cross_entropy_of<T>(x, weight, targets, logit_scale, result));
+  DLCM_FLOATING_OUTPUT(x.dtype(), weight.dtype(), T, Out,
+                       linear_cross_entropy_of<T, Out>(x, weight, targets, logit_scale, result));
 }
 
 template <class T>

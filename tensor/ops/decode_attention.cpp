@@ -19,8 +19,8 @@ using V = detail::Simd<float>;
 using Vector = V::Vector;
 
 constexpr int64_t kPartKeys = 256;
-constexpr int64_t kTileKeys = 16;  // whose rows, of all heads, stay in the L1 cache
-static_assert(kPartKeys % kTileKeys == 0 && kTileKeys % V::kWidth == 0);
+constexpr int64_t kValueRows = 4;  // added up at once
+static_assert(kPartKeys % V::kWidth == 0 && kPartKeys % kValueRows == 0);
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 struct DecodeSizes {
@@ -50,53 +50,65 @@ Vector load_row(const E* row, int64_t first, int64_t d) {
   return widened(rest);
 }
 
-// The part of a cache that one task takes: rows of all its heads, so that memory is read in order.
+// The part of a cache that one task takes: whole rows, of all heads, so that memory is read in order, as fast
+// as it can be.
 template <class E>
 struct Part {
   const E *keys, *values;
   const float* bias;
   int64_t count, stride, d;
 
-  // A share of the rows from `key` on, `share` of `shares` of a tile, for the processor to fetch: it does not
-  // guess the order in which heads read them. Beyond the last key there is nothing to do.
-  void fetch(const E* rows, int64_t key, int64_t share, int64_t shares) const {
-    const int64_t bytes = std::min(kTileKeys, count - key) * stride * static_cast<int64_t>(sizeof(E));
-    const auto* from = reinterpret_cast<const char*>(rows + key * stride);
-    for (int64_t byte = bytes * share / shares / 64 * 64; byte < bytes * (share + 1) / shares; byte += 64) {
-      __builtin_prefetch(from + byte);
-    }
-  }
-  // The same rows from another head's elements on.
-  Part of_head(int64_t head) const {
-    Part part = *this;
-    part.keys += head * d;
-    part.values += head * d;
-    return part;
+  // What lies a page behind these rows, for the processor to fetch: of itself it does not leave a page.
+  void fetch_ahead(const E* rows, int64_t number) const {
+    constexpr int64_t kPage = 4096;
+    const auto* from = reinterpret_cast<const char*>(rows) + kPage;
+    const int64_t bytes = number * stride * static_cast<int64_t>(sizeof(E));
+    for (int64_t byte = 0; byte < bytes; byte += 64) __builtin_prefetch(from + byte);
   }
 };
 
-// Products of a query with a vector of keys from `first` on, scaled to the base 2; -inf beyond the last.
-template <class E>
-Vector scores_of(const Part<E>& part, const float* query, int64_t first) {
-  const float scale = 1.44269504088896341f / std::sqrt(static_cast<float>(part.d));
-  Vector sums[V::kWidth];
-#pragma GCC unroll 16
-  for (int i = 0; i < V::kWidth; ++i) {
-    const E* key = part.keys + std::min(first + i, part.count - 1) * part.stride;
-    sums[i] = Vector{};
-    for (int64_t j = 0; j < part.d; j += V::kWidth) sums[i] += load_row(key, j, part.d) * V::load(query + j);
-  }
-  transpose_square<float>(sums);
+// Sums of the vectors of a square along their lanes.
+inline Vector sums_along(Vector (&square)[V::kWidth]) {
+  transpose_square<float>(square);
   for (int step = V::kWidth / 2; step > 0; step /= 2) {
-    for (int i = 0; i < step; ++i) sums[i] += sums[i + step];
+    for (int i = 0; i < step; ++i) square[i] += square[i + step];
   }
-  Vector scores = sums[0] * scale;
-  const int64_t left = part.count - first;
-  for (int64_t lane = 0; lane < V::kWidth; ++lane) {
-    if (part.bias != nullptr && lane < left) scores[lane] += part.bias[first + lane] * 1.44269504088896341f;
-    if (lane >= left) scores[lane] = kMinusInfinity;
+  return square[0];
+}
+
+// Products of the queries with a vector of keys from `first` on, scaled to the base 2, to [head][kPartKeys];
+// -inf beyond the last key. `products` [head][key][lane] has room for them before they are summed.
+template <class E>
+void score_keys(const DecodeSizes& sizes, const Part<E>& part, const float* queries, int64_t first,
+                float* products, float* scores) {
+  const int64_t keys = std::min<int64_t>(V::kWidth, part.count - first);
+  for (int64_t i = 0; i < keys; ++i) {
+    const E* key = part.keys + (first + i) * part.stride;
+    part.fetch_ahead(key, 1);
+    for (int64_t head = 0; head < sizes.heads; ++head) {
+      const E* row = key + head / sizes.group() * part.d;
+      Vector sum = {};
+      for (int64_t j = 0; j < part.d; j += V::kWidth) {
+        sum += load_row(row, j, part.d) * V::load(queries + head * sizes.width() + j);
+      }
+      V::store(products + (head * V::kWidth + i) * V::kWidth, sum);
+    }
   }
-  return scores;
+  for (int64_t i = keys; i < V::kWidth; ++i) {
+    for (int64_t head = 0; head < sizes.heads; ++head)
+      V::store(products + (head * V::kWidth + i) * V::kWidth, Vector{});
+  }
+  constexpr float kLog2E = 1.44269504088896341f;
+  const float scale = kLog2E / std::sqrt(static_cast<float>(part.d));
+  float bias[V::kWidth] = {};
+  if (part.bias != nullptr) std::copy_n(part.bias + first, keys, bias);
+  std::fill(bias + keys, bias + V::kWidth, kMinusInfinity);
+  for (int64_t head = 0; head < sizes.heads; ++head) {
+    Vector square[V::kWidth];
+#pragma GCC unroll 16
+    for (int i = 0; i < V::kWidth; ++i) square[i] = V::load(products + (head * V::kWidth + i) * V::kWidth);
+    V::store(scores + head * kPartKeys + first, sums_along(square) * scale + V::load(bias) * kLog2E);
+  }
 }
 
 // Turns scores into exponentials relative to their maximum; returns that and their sum.
@@ -119,53 +131,46 @@ std::pair<float, float> exponentials(int64_t count, float* scores) {
   return {maximum, total};
 }
 
-// outputs[width] += weights of the keys [begin, end) times their values.
-template <class E>
-void add_values(const Part<E>& part, int64_t begin, int64_t end, const float* weights, float* outputs) {
-  constexpr int64_t kColumns = 4;
-  for (int64_t first = 0; first < part.d; first += kColumns * V::kWidth) {
-    const int64_t columns = std::min(kColumns, (part.d - first + V::kWidth - 1) / V::kWidth);
-    Vector sums[kColumns] = {};
-    for (int64_t key = begin; key < end; ++key) {
-      const E* value = part.values + key * part.stride;
+// Adds weights x values of kRows keys from `first` on to the outputs, the last numbers of `partial`.
+template <int kRows, class E>
+void add_values(const DecodeSizes& sizes, const Part<E>& part, int64_t first, const float* weights,
+                float* partial) {
+  const E* rows = part.values + first * part.stride;
+  part.fetch_ahead(rows, kRows);
+  for (int64_t kv_head = 0; kv_head < sizes.kv_heads; ++kv_head, rows += part.d) {
+    for (int64_t j = 0; j < part.d; j += V::kWidth) {
+      Vector values[kRows];
 #pragma GCC unroll 4
-      for (int64_t j = 0; j < kColumns; ++j) {
-        if (j < columns) sums[j] += load_row(value, first + j * V::kWidth, part.d) * weights[key];
+      for (int i = 0; i < kRows; ++i) values[i] = load_row(rows + i * part.stride, j, part.d);
+      for (int64_t head = kv_head * sizes.group(); head < (kv_head + 1) * sizes.group(); ++head) {
+        const float* weight = weights + head * kPartKeys + first;
+        float* output = partial + head * sizes.partial() + 2 + j;
+        Vector sum = V::load(output);
+#pragma GCC unroll 4
+        for (int i = 0; i < kRows; ++i) sum += values[i] * weight[i];
+        V::store(output, sum);
       }
-    }
-    for (int64_t j = 0; j < columns; ++j) {
-      float* target = outputs + first + j * V::kWidth;
-      V::store(target, V::load(target) + sums[j]);
     }
   }
 }
 
 // Leaves in `partial` [heads][DecodeSizes::partial()] what these keys contribute; queries are [heads][width].
 template <class E>
-void attend_part(const DecodeSizes& sizes, const Part<E>& part, const float* queries, float* scores,
-                 float* partial) {
-  const int64_t group = sizes.group(), width = sizes.width();
+void attend_part(const DecodeSizes& sizes, const Part<E>& part, const float* queries, float* products,
+                 float* scores, float* partial) {
   for (int64_t key = 0; key < part.count; key += V::kWidth) {
-    const bool is_last = key + V::kWidth >= part.count;
-    for (int64_t head = 0; head < sizes.heads; ++head) {
-      part.fetch(is_last ? part.values : part.keys, is_last ? 0 : key + V::kWidth, head, sizes.heads);
-      V::store(scores + head * kPartKeys + key,
-               scores_of(part.of_head(head / group), queries + head * width, key));
-    }
+    score_keys(sizes, part, queries, key, products, scores);
   }
   for (int64_t head = 0; head < sizes.heads; ++head) {
     float* to = partial + head * sizes.partial();
     std::tie(to[0], to[1]) = exponentials(part.count, scores + head * kPartKeys);
-    std::fill_n(to + 2, width, 0.0f);
+    std::fill_n(to + 2, sizes.width(), 0.0f);
   }
-  for (int64_t key = 0; key < part.count; key += kTileKeys) {
-    const int64_t end = std::min(part.count, key + kTileKeys);
-    for (int64_t head = 0; head < sizes.heads; ++head) {
-      part.fetch(part.values, end, head, sizes.heads);
-      add_values(part.of_head(head / group), key, end, scores + head * kPartKeys,
-                 partial + head * sizes.partial() + 2);
-    }
+  int64_t key = 0;
+  for (; key + kValueRows <= part.count; key += kValueRows) {
+    add_values<kValueRows>(sizes, part, key, scores, partial);
   }
+  for (; key < part.count; ++key) add_values<1>(sizes, part, key, scores, partial);
 }
 
 // Puts the parts of one head together; they are `stride` apart.
@@ -195,7 +200,7 @@ class Decoding {
 
   void run() const {
     parallel_for(tasks(), grain(), [&](int64_t begin, int64_t end) {
-      for (int64_t task = begin; task < end; ++task) attend(task);
+      for (int64_t index = begin; index < end; ++index) attend(folded(index, tasks()));
     });
     if (sizes_.parts == 1) return;
     for (int64_t b = 0; b < sizes_.sequences; ++b) finish(b, parts_of(b), partial(b * sizes_.parts));
@@ -225,8 +230,10 @@ class Decoding {
     const ops::DecodeCache& cache = caches_[static_cast<size_t>(b)];
     if (first > 0 && first >= cache.length) return;
     const int64_t heads = sizes_.heads, width = sizes_.width();
-    float* queries = thread_scratch<float>(heads * (width + kPartKeys + sizes_.partial()));
-    float* scores = queries + heads * width;
+    constexpr int64_t kSquare = V::kWidth * V::kWidth;
+    float* queries = thread_scratch<float>(heads * (width + kSquare + kPartKeys + sizes_.partial()));
+    float* products = queries + heads * width;
+    float* scores = products + heads * kSquare;
     for (int64_t head = 0; head < heads; ++head) {
       const float* from = q_ + (b * heads + head) * sizes_.head_dim;
       std::copy_n(from, sizes_.head_dim, queries + head * width);
@@ -240,7 +247,7 @@ class Decoding {
                           stride,
                           sizes_.head_dim};
     float* result = sizes_.parts > 1 ? partial(task) : scores + heads * kPartKeys;
-    attend_part(sizes_, part, queries, scores, result);
+    attend_part(sizes_, part, queries, products, scores, result);
     if (sizes_.parts == 1) finish(b, parts_of(b), result);
   }
 

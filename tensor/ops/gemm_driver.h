@@ -7,6 +7,7 @@
 //   K kernel(task_rows)
 //   kernel.rows_per_call()  at most K::kRows
 //   kernel(rows, call)      rows <= rows_per_call(); it may read up to the end of A's last square of rows
+//   K::kTakesAcross         whether it takes A across its rows, which saves turning over an A that lies so
 #pragma once
 
 #include <algorithm>
@@ -99,25 +100,38 @@ struct Task {
   int64_t panel, panel_end;
 };
 
+// Whether A is packed across its rows.
+template <class K>
+bool takes_across(const Gemm& g) {
+  return K::kTakesAcross && g.a.order == GemmOrder::across_k;
+}
+
 // The task's share of one block of k.
 template <class K, class E = typename K::Element>
 void multiply_block(const Gemm& g, const K& kernel, const Task& task, const PackedLayout<E>& layout,
                     int64_t block, const typename E::Word* a, const typename E::Word* b) {
+  const int64_t across = takes_across<K>(g) ? kernel.rows_per_call() : 0;
   using Sum = typename E::Sum;
   constexpr int64_t kColumns = kKernelColumns<E>;
   const int64_t words = ceil_div(layout.elements(block), E::kPerWord);
   const bool add = g.accumulate || block > 0;
+  // Where a weight packed before comes from memory and several calls read it, each of them fetches its share
+  // of the panel after its own; what one call reads once the processor fetches ahead itself.
+  const int64_t calls = ceil_div(task.rows, kernel.rows_per_call());
+  const bool fetches = g.b.order == GemmOrder::packed && calls > 1;
+  const int64_t ahead_step = fetches ? ceil_div(kColumns, calls) : 0;
   for (int64_t panel = task.panel; panel < task.panel_end; ++panel) {
     const int64_t columns = std::min(kColumns, g.n - panel * kColumns);
     const typename E::Word* right = b + panel * kColumns * layout.words(block);
-    for (int64_t i = 0; i < task.rows; i += kernel.rows_per_call()) {
+    const typename E::Word* ahead = right + kColumns * layout.words(block);
+    for (int64_t i = 0; i < task.rows; i += kernel.rows_per_call(), ahead += words * ahead_step) {
       const int64_t rows = std::min(kernel.rows_per_call(), task.rows - i);
       Sum* to = static_cast<Sum*>(g.c) + (task.row + i) * g.c_stride + panel * kColumns;
       if (columns == kColumns) {
-        kernel(rows, {a + i * kRowStride, right, words, to, g.c_stride, add});
+        kernel(rows, {a + i * kRowStride, across, right, words, to, g.c_stride, add, ahead, ahead_step});
       } else {  // a panel that is not full
         Sum edge[K::kRows * kColumns];
-        kernel(rows, {a + i * kRowStride, right, words, edge, kColumns, false});
+        kernel(rows, {a + i * kRowStride, across, right, words, edge, kColumns, false, ahead, ahead_step});
         store_sums(edge, rows, columns, kColumns, to, g.c_stride, add);
       }
     }
@@ -133,9 +147,14 @@ void run_task(const Gemm& g, const Plan& plan, const PackedLayout<E>& layout, in
   Task task = {row, rows, index % plan.across * plan.panels, 0};
   task.panel_end = std::min(layout.panels(), task.panel + plan.panels);
   const K kernel(rows);
-  auto* a = thread_scratch<typename E::Word>(round_up(plan.rows, kSquare<E>) * kRowStride);
+  auto* a = thread_scratch<typename E::Word>(round_up(plan.rows + K::kRows, kSquare<E>) * kRowStride);
   for (int64_t block = begin; block < end; ++block) {
-    pack_rows<E, A>(g.a, {row, rows, block * layout.kBlockElements, layout.elements(block)}, a);
+    const Region region = {row, rows, block * layout.kBlockElements, layout.elements(block)};
+    if (takes_across<K>(g)) {
+      pack_across_rows<E, A>(g.a, region, kernel.rows_per_call(), a);
+    } else {
+      pack_rows<E, A>(g.a, region, a);
+    }
     multiply_block(g, kernel, task, layout, block, a, b + layout.offset(block, 0) - layout.offset(begin, 0));
   }
 }

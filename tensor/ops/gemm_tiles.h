@@ -35,6 +35,7 @@ template <class Tiles>
 class TileKernel {
  public:
   using Element = PairElement;
+  static constexpr bool kTakesAcross = false;
   static constexpr int kRows = 2 * kTileEdge;
   // With kBlockWords words each at most a quarter of a core's L2 cache, of 2 MiB where there are tiles.
   static constexpr int64_t kTaskRows[] = {224, 192, 160, 128};
