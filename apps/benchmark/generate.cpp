@@ -10,6 +10,7 @@ namespace dlcm::apps {
 namespace {
 
 constexpr int64_t kLongestPrompt = 1024;
+constexpr int64_t kFirstPosition = 128;
 constexpr int64_t kMostSteps = 1024;
 constexpr size_t kFewestSteps = 16;
 constexpr size_t kWarmUpSteps = 4;
@@ -47,15 +48,21 @@ Table prefill_table(const LanguageModel& model, const BenchmarkOptions& options)
 }
 
 // Streams that began at different times: prompts of 64, 75, 86, ... tokens.
-std::vector<std::unique_ptr<SequenceState>> ragged_states(const LanguageModel& model, int64_t streams) {
+std::vector<int64_t> ragged_lengths(int64_t streams) {
   constexpr int64_t kShortest = 64;
   constexpr int64_t kDifference = 11;
+  std::vector<int64_t> lengths;
+  for (int64_t stream = 0; stream < streams; ++stream) lengths.push_back(kShortest + kDifference * stream);
+  return lengths;
+}
+
+std::vector<std::unique_ptr<SequenceState>> states_after(const LanguageModel& model,
+                                                         const std::vector<int64_t>& lengths) {
   std::vector<std::unique_ptr<SequenceState>> states;
-  for (int64_t stream = 0; stream < streams; ++stream) {
+  for (const int64_t length : lengths) {
+    const uint64_t seed = states.size();
     states.push_back(model.new_state());
-    const int64_t length = kShortest + kDifference * stream;
-    prefill(model, random_tokens(length, model.config().vocab_size, static_cast<uint64_t>(stream)),
-            *states.back());
+    prefill(model, random_tokens(length, model.config().vocab_size, seed), *states.back());
   }
   return states;
 }
@@ -69,18 +76,24 @@ int64_t packed_bytes(const LanguageModel& model) {
   return bytes;
 }
 
-// Tokens are random rather than sampled: the time is that of the model alone. Adds a row and a table of its
-// operators.
-void measure_decoding(const LanguageModel& model, int64_t streams, double seconds,
-                      const MachineLimits& limits, Table& rows, std::vector<Table>& operators) {
-  const std::vector<std::unique_ptr<SequenceState>> states = ragged_states(model, streams);
+struct Decoding {
+  Timing timing;       // of a step
+  double seconds = 0;  // of all of them
+  double tokens = 0;   // of all streams
+  int64_t boundaries = 0;
+  std::vector<ProfileEntry> operators;
+};
+
+// One stream for each prompt of so many tokens. Tokens are random rather than sampled: the time is that of
+// the model alone.
+Decoding decode(const LanguageModel& model, const std::vector<int64_t>& prompts, double seconds) {
+  const std::vector<std::unique_ptr<SequenceState>> states = states_after(model, prompts);
   std::vector<SequenceState*> all;
   for (const auto& state : states) all.push_back(state.get());
-  const std::vector<int32_t> tokens =
-      random_tokens(streams * kMostSteps, model.config().vocab_size, static_cast<uint64_t>(streams));
+  const std::vector<int32_t> tokens = random_tokens(
+      std::ssize(prompts) * kMostSteps, model.config().vocab_size, static_cast<uint64_t>(prompts.size()));
   std::vector<double> measured;
-  int64_t boundaries = 0;
-  double total = 0;
+  Decoding result;
   for (size_t step = 0; step < static_cast<size_t>(kMostSteps); ++step) {
     const Clock::time_point begin = Clock::now();
     const StepOutput output = model.step(std::span(tokens).subspan(step * all.size(), all.size()), all);
@@ -88,20 +101,65 @@ void measure_decoding(const LanguageModel& model, int64_t streams, double second
     if (step + 1 == kWarmUpSteps) profile_start();
     if (step < kWarmUpSteps) continue;
     measured.push_back(seconds_since(begin));
-    total += measured.back();
-    boundaries += std::count(output.boundary.begin(), output.boundary.end(), 1);
-    if (measured.size() >= kFewestSteps && total >= seconds) break;
+    result.seconds += measured.back();
+    result.boundaries += std::count(output.boundary.begin(), output.boundary.end(), 1);
+    if (measured.size() >= kFewestSteps && result.seconds >= seconds) break;
   }
-  const auto made = static_cast<double>(measured.size() * all.size());
-  const Timing timing = timing_of(std::move(measured));
+  result.operators = profile_stop();
+  result.tokens = static_cast<double>(measured.size() * all.size());
+  result.timing = timing_of(std::move(measured));
+  return result;
+}
+
+void add_streams(const LanguageModel& model, const BenchmarkOptions& options, const MachineLimits& limits,
+                 Report& report) {
+  Table table = {"decode",
+                 "Decoding of streams that began at different times",
+                 {{"streams", "streams", Unit::count},
+                  {"steps", "steps", Unit::count},
+                  {"ms", "ms/step", Unit::number},
+                  {"min_ms", "min", Unit::number},
+                  {"max_ms", "max", Unit::number},
+                  {"tokens_per_second", "tokens/s", Unit::number},
+                  {"memory_share", "weights, of memory limit", Unit::share},
+                  {"tokens_per_concept", "tokens/concept", Unit::number}},
+                 {}};
+  std::vector<Table> operators;
   const double bytes = static_cast<double>(packed_bytes(model));
-  rows.rows.push_back(
-      {streams, timing.runs, 1e3 * timing.median, 1e3 * timing.smallest, 1e3 * timing.largest, made / total,
-       ratio(bytes / limits.memory_bytes(), timing.median),
-       model.config().kind == ModelKind::dlcm ? ratio(made, static_cast<double>(boundaries)) : Value()});
-  operators.push_back(operator_table(concat("operators_", streams),
-                                     concat("Decoding, streams: ", streams, ", time by operator"),
-                                     profile_stop(), timing.runs, total, limits));
+  for (const int64_t streams : {1, 16}) {
+    const Decoding decoding = decode(model, ragged_lengths(streams), options.seconds);
+    const Timing& timing = decoding.timing;
+    table.rows.push_back({streams, timing.runs, 1e3 * timing.median, 1e3 * timing.smallest,
+                          1e3 * timing.largest, decoding.tokens / decoding.seconds,
+                          ratio(bytes / limits.memory_bytes(), timing.median),
+                          model.config().kind == ModelKind::dlcm
+                              ? ratio(decoding.tokens, static_cast<double>(decoding.boundaries))
+                              : Value()});
+    operators.push_back(operator_table(concat("operators_", streams),
+                                       concat("Decoding, streams: ", streams, ", time by operator"),
+                                       decoding.operators, timing.runs, decoding.seconds, limits));
+  }
+  report.tables.push_back(std::move(table));
+  for (Table& each : operators) report.tables.push_back(std::move(each));
+}
+
+// How a token's time grows with those before it: up to the context that the model is trained with.
+Table position_table(const LanguageModel& model, const BenchmarkOptions& options) {
+  Table table = {"positions",
+                 "Decoding of one stream, by the tokens before it",
+                 {{"position", "tokens before", Unit::count},
+                  {"steps", "steps", Unit::count},
+                  {"ms", "ms/token", Unit::number},
+                  {"min_ms", "min", Unit::number},
+                  {"max_ms", "max", Unit::number}},
+                 {}};
+  const int64_t context = options.config.train.context;
+  for (int64_t position = std::min(kFirstPosition, context); position <= context; position *= 2) {
+    const Timing timing = decode(model, {position}, std::min(options.seconds, 1.0)).timing;
+    table.rows.push_back(
+        {position, timing.runs, 1e3 * timing.median, 1e3 * timing.smallest, 1e3 * timing.largest});
+  }
+  return table;
 }
 
 }  // namespace
@@ -125,23 +183,8 @@ void benchmark_generate(const BenchmarkOptions& options, Report& report) {
   model->pack_operands(options.config.train.dtype);
   const autograd::NoGrad no_grad;
   report.tables.push_back(prefill_table(*model, options));
-  Table table = {"decode",
-                 "Decoding of streams that began at different times",
-                 {{"streams", "streams", Unit::count},
-                  {"steps", "steps", Unit::count},
-                  {"ms", "ms/step", Unit::number},
-                  {"min_ms", "min", Unit::number},
-                  {"max_ms", "max", Unit::number},
-                  {"tokens_per_second", "tokens/s", Unit::number},
-                  {"memory_share", "weights, of memory limit", Unit::share},
-                  {"tokens_per_concept", "tokens/concept", Unit::number}},
-                 {}};
-  std::vector<Table> operators;
-  for (const int64_t streams : {1, 16}) {
-    measure_decoding(*model, streams, options.seconds, limits, table, operators);
-  }
-  report.tables.push_back(std::move(table));
-  for (Table& each : operators) report.tables.push_back(std::move(each));
+  add_streams(*model, options, limits, report);
+  report.tables.push_back(position_table(*model, options));
 }
 
 }  // namespace dlcm::apps

@@ -6,10 +6,6 @@
 
 #include "apps/common/cpu_feature_list.h"
 
-#if defined(__x86_64__)
-#include <cpuid.h>
-#endif
-
 namespace dlcm::apps {
 namespace {
 
@@ -27,17 +23,6 @@ MachineFeatures machine_features() {
 #define DLCM_SUPPORTS(cpu_name, name, macro) __builtin_cpu_supports(cpu_name) != 0,
   return {{DLCM_CPU_FEATURES(DLCM_SUPPORTS)}};
 }
-
-// Not in the list, as products look for it when they run (tensor/ops/amx_tiles.h). Leaf 7, EDX: bit 22
-// bfloat16, 24 tiles.
-bool machine_has_amx_bf16() {
-  unsigned eax = 0;
-  unsigned ebx = 0;
-  unsigned ecx = 0;
-  unsigned edx = 0;
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) == 0) return false;
-  return (edx >> 22 & 1) != 0 && (edx >> 24 & 1) != 0;
-}
 #else
 constexpr bool kKnownCpu = false;
 constexpr int kFeatures = 0;
@@ -48,10 +33,6 @@ struct MachineFeatures {
 
 MachineFeatures machine_features() {
   return {};
-}
-
-bool machine_has_amx_bf16() {
-  return false;
 }
 #endif
 
@@ -80,7 +61,6 @@ std::string cpu_text() {
     if (kCompiledFeatures[i].compiled) compiled += std::string(" ") + kCompiledFeatures[i].name;
     if (machine.has[i]) present += std::string(" ") + kCompiledFeatures[i].name;
   }
-  if (machine_has_amx_bf16()) present += " AMX_BF16";
   return compiled + "\n" + present + "\n";
 }
 

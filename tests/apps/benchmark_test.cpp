@@ -130,6 +130,10 @@ TEST_CASE("benchmark generate: prefill and ragged decoding") {
       check_numbers(row, {"tokens_per_second"});
     }
   }
+  const int64_t context = test::tiny_config(ModelKind::dlcm).train.context;
+  REQUIRE(report["positions"].size() == 1);  // shorter than the first
+  CHECK(report["positions"][0]["position"] == context);
+  check_times(report["positions"][0]);
 }
 
 TEST_CASE("benchmark matmul: the model's shapes, squares and decoding against the alternative") {

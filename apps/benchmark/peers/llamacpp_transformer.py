@@ -11,7 +11,8 @@ this project (RMSNorm, RoPE, QK-norm, grouped heads, SwiGLU), d 512, 16 layers, 
 feed-forward 2048, and a vocabulary of 512, so that the projection to logits costs next to nothing. Matrices are f32 or
 bf16, norms f32; the key-value cache is llama.cpp's default, f16. Batches go to llama_decode directly, tokens are drawn
 beforehand and nothing is sampled: Python's share is microseconds a call. Logits are computed for the last token of a
-prompt and for each decoded one. Of prefill with micro-batches of 512 and 1,024 tokens the faster counts.
+prompt and for each decoded one. The fastest prompt and the fastest run of decoded tokens count, of prefill that with
+micro-batches of 512 or 1,024 tokens.
 """
 
 import ctypes
@@ -174,7 +175,7 @@ def prefill_rate(model, options, micro_batch):
 
     times = measure.measured(run, options.seconds / 4)
     context.close()
-    return options.prefill / measure.summary(times, "seconds")["seconds"]
+    return options.prefill / min(times)
 
 
 def decode_rate(model, options, sequences):
@@ -185,7 +186,7 @@ def decode_rate(model, options, sequences):
         lambda: context.generate(options.prompt, options.decoded), options.seconds / 4, warm_up=1
     )
     context.close()
-    return sequences * options.decoded / measure.summary(times, "seconds")["seconds"]
+    return sequences * options.decoded / min(times)
 
 
 def load(path):

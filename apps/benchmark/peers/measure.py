@@ -52,6 +52,28 @@ def summary(times, name):
     }
 
 
+def report_steps(step, tokens, options, fields):
+    """Measures a training step, which returns its loss, and reports it: `fields` and what every step has."""
+    losses = [step()]
+    times = measured(clocked(lambda: losses.append(step())), options.seconds)
+    seconds = summary(times, "seconds_per_step")
+    report(
+        {
+            "peer": "pytorch",
+            **fields,
+            "mode": options.mode,
+            "threads": options.threads,
+            "tokens": tokens,
+            "tokens_per_second": tokens / seconds["seconds_per_step"],
+            "tokens_per_second_highest": tokens / seconds["seconds_per_step_shortest"],
+            **seconds,
+            "first_loss": losses[0],
+            "last_loss": losses[-1],
+            "peak_rss_bytes": peak_rss_bytes(),
+        }
+    )
+
+
 def report(fields):
     """The script's last line of output; numbers to six digits."""
     rounded = {key: float(f"{value:.6g}") if isinstance(value, float) else value for key, value in fields.items()}

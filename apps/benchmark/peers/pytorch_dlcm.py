@@ -333,20 +333,23 @@ def optimizer_of(model):
     return torch.optim.AdamW(settings, betas=(0.9, 0.95), fused=True)
 
 
-def training_step(model, batch, dtype, compiled):
-    """A function that makes one step and returns the loss before it."""
+def training_step(model, batches, dtype, compiled):
+    """A function that makes one step, of the gradients of all micro-batches, and returns the loss before it."""
     optimizer = optimizer_of(model)
     parameters = list(model.parameters())
     loss_of = torch.compile(model, fullgraph=model.settings.loss == "whole") if compiled else model
 
     def step():
-        with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
-            loss = loss_of(*batch)
-        loss.backward()
+        total = 0.0
+        for batch in batches:
+            with torch.autocast("cpu", torch.bfloat16, enabled=dtype == "bf16"):
+                loss = loss_of(*batch) / len(batches)
+            loss.backward()
+            total += loss.item()
         nn.utils.clip_grad_norm_(parameters, 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        return loss.item()
+        return total
 
     return step
 
@@ -364,7 +367,11 @@ def parse():
     parser.add_argument("--tokens-per-concept", type=float, default=4.0)
     parser.add_argument("--documents", type=int, default=8)
     parser.add_argument("--length", type=int, default=1024, help="tokens of each document")
-    return parser.parse_args()
+    parser.add_argument("--micro-documents", type=int, help="documents at a time, a divisor of all; default: all at once")
+    options = parser.parse_args()
+    if options.micro_documents and (options.micro_documents < 1 or options.documents % options.micro_documents):
+        parser.error(f"--micro-documents {options.micro_documents}: {options.documents} documents are no multiple of it")
+    return options
 
 
 def settings_of(options):
@@ -379,11 +386,15 @@ def settings_of(options):
     )
 
 
-def random_batch(options):
-    """Tokens, targets and segments; every token predicts."""
-    tokens = torch.randint(options.vocabulary, (options.documents, options.length + 1))
-    b = random_boundaries(options.documents, options.length, options.tokens_per_concept)
-    return tokens[:, :-1], tokens[:, 1:], segments_of(b)
+def random_batches(options):
+    """Micro-batches of tokens, targets and segments; every token predicts."""
+    micro = options.micro_documents or options.documents
+    batches = []
+    for _ in range(options.documents // micro):
+        tokens = torch.randint(options.vocabulary, (micro, options.length + 1))
+        b = random_boundaries(micro, options.length, options.tokens_per_concept)
+        batches.append((tokens[:, :-1], tokens[:, 1:], segments_of(b)))
+    return batches
 
 
 def main():
@@ -393,32 +404,23 @@ def main():
     rss_at_start = measure.peak_rss_bytes()
     model = Dlcm(settings_of(options), options.length)
     initialize(model)
-    batch = random_batch(options)
-    step = training_step(model, batch, options.dtype, options.mode == "compiled")
-    losses = [step()]
-    times = measure.measured(measure.clocked(lambda: losses.append(step())), options.seconds)
-    seconds = measure.summary(times, "seconds_per_step")
+    batches = random_batches(options)
     tokens = options.documents * options.length
-    measure.report(
+    measure.report_steps(
+        training_step(model, batches, options.dtype, options.mode == "compiled"),
+        tokens,
+        options,
         {
-            "peer": "pytorch",
             "version": torch.__version__,
             "workload": "dlcm training step",
             "dtype": options.dtype,
-            "mode": options.mode,
             "cross_attention": options.cross_attention,
             "loss": options.loss,
-            "threads": options.threads,
+            "micro_tokens": tokens // len(batches),
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "tokens": tokens,
-            "tokens_per_concept": tokens / float(batch[2].b.sum()),
-            "tokens_per_second": tokens / seconds["seconds_per_step"],
-            **seconds,
-            "first_loss": losses[0],
-            "last_loss": losses[-1],
-            "peak_rss_bytes": measure.peak_rss_bytes(),
+            "tokens_per_concept": tokens / sum(float(segments.b.sum()) for _, _, segments in batches),
             "rss_at_start_bytes": rss_at_start,
-        }
+        },
     )
 
 

@@ -90,27 +90,17 @@ def main():
     model = Gpt2(options.layers, options.width, options.heads, options.vocabulary, options.context)
     tokens = torch.randint(options.vocabulary, (options.sequences, options.length + 1))
     step = training_step(model, tokens, options.mode == "compiled", options.optimizer)
-    losses = [step()]
-    times = measure.measured(measure.clocked(lambda: losses.append(step())), options.seconds)
-    seconds = measure.summary(times, "seconds_per_step")
-    predicted = options.sequences * options.length
-    measure.report(
+    measure.report_steps(
+        step,
+        options.sequences * options.length,
+        options,
         {
-            "peer": "pytorch",
             "version": torch.__version__,
             "workload": "gpt-2 training step",
             "dtype": "f32",
-            "mode": options.mode,
             "optimizer": options.optimizer,
-            "threads": options.threads,
             "parameters": sum(parameter.numel() for parameter in model.parameters()),
-            "tokens": predicted,
-            "tokens_per_second": predicted / seconds["seconds_per_step"],
-            **seconds,
-            "first_loss": losses[0],
-            "last_loss": losses[-1],
-            "peak_rss_bytes": measure.peak_rss_bytes(),
-        }
+        },
     )
 
 
