@@ -90,7 +90,8 @@ def steps_of(benchmark, name, values, keys):
 
 
 def doubling_range(values):
-    return 2 ** math.floor(math.log2(min(values))), 2 ** math.ceil(math.log2(max(values)) + 1e-9)
+    low = 2 ** math.floor(math.log2(min(values)))
+    return low, max(2 * low, 2 ** math.ceil(math.log2(max(values))))
 
 
 def draw(path, series, positions):
