@@ -33,8 +33,10 @@ def with_keys(text, keys):
     for line in text.splitlines():
         header = re.match(r"\[(.+)\]", line)
         table = header.group(1) if header else table
-        name = line.partition("=")[0].strip()
-        lines.append(f"{name} = {keys[table, name]}" if (table, name) in keys else line)
+        if (table, line.partition("=")[0].strip()) not in keys:
+            lines.append(line)
+        if header:
+            lines += [f"{key} = {value}" for (of, key), value in keys.items() if of == table]
     return "\n".join(lines) + "\n"
 
 
@@ -129,7 +131,7 @@ def main():
     positions = []
     for name, config in [("transformer", "benchmark-decode.toml"), ("DLCM", "benchmark-decode-dlcm.toml")]:
         text = (CONFIGS / config).read_text()
-        rows = benchmark.positions(with_keys(text, {("train", "context"): CONTEXTS[-1]}))
+        rows = benchmark.positions(with_keys(text, batch_keys(CONTEXTS[-1], CONTEXTS[-1], CONTEXTS[-1])))
         print_table(["tokens before", f"{name}, ms per token"], rows)
         positions.append((name, rows))
     draw(arguments.output, series, positions)
