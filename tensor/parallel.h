@@ -7,8 +7,7 @@
 
 namespace dlcm {
 
-// Threads used by parallel_for; at least 1. Default: the cores this process may
-// use.
+// Threads used by parallel_for; at least 1. Default: the cores this process may use.
 int thread_count();
 void set_thread_count(int threads);
 

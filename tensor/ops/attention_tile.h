@@ -225,7 +225,6 @@ template <class E>
 class TilesOfHead {
  protected:
   using T = typename Operand<E>::Sum;
-  using Unit = typename Operand<E>::Unit;
   static constexpr int64_t kPair = Operand<E>::kPair;
 
   TilesOfHead(const Head<E>& head, std::span<const RowTile> tiles)

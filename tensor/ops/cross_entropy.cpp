@@ -85,7 +85,7 @@ void linear_cross_entropy_of(const Tensor& x, const Tensor& weight, const Tensor
       std::min(rows, std::max(kMinimumRows, kChunkBytes / static_cast<int64_t>(sizeof(T)) / n));
   const Tensor scratch = Tensor::empty({per_chunk, n}, x.dtype());
   const bool narrow = weight.dtype() == DType::bf16;
-  const Tensor narrow_scratch = narrow ? Tensor::empty({per_chunk, n}, DType::bf16) : scratch;
+  const Tensor gradient_scratch = narrow ? Tensor::empty({per_chunk, n}, DType::bf16) : scratch;
   const Tensor operand = narrow ? ops::cast(x, DType::bf16) : x;
   bool first = true;
   for (int64_t begin = 0; begin < rows; begin += per_chunk) {
@@ -93,7 +93,7 @@ void linear_cross_entropy_of(const Tensor& x, const Tensor& weight, const Tensor
     const Tensor logits = scratch.slice(0, end - begin);
     const Tensor input = operand.slice(begin, end);
     ops::matmul_into(input, Transpose::no, weight, Transpose::yes, logits, false);
-    const Tensor gradient = narrow_scratch.slice(0, end - begin);
+    const Tensor gradient = gradient_scratch.slice(0, end - begin);
     chunk_losses<T, Out>(logits, targets.data<int32_t>() + begin, static_cast<T>(logit_scale),
                          result.loss.data<T>() + begin, gradient);
     if (!result.dx.defined()) continue;

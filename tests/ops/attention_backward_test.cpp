@@ -59,37 +59,14 @@ void check_rounded(const AttentionCase& c) {
   check_rounded_gradient("dv", found.dv, expected.dv);
 }
 
-void check_both(const AttentionCase& c) {
-  check_dense_is_tiled(c);
-  check_rounded(c);
-}
-
-const std::vector<int32_t> kLengths = {1, 2, 63, 64, 65, 130};
-
 }  // namespace
 
 TEST_CASE("attention backward: tiled equals dense, bf16 equals float64 of the rounded operands") {
-  check_both(AttentionCase(causal({1, 2, 5, 70}), 78, {2, 1, 8}));
-  check_both(AttentionCase(causal(kLengths), 325, {4, 2, 12}));
-  check_both(AttentionCase(causal(kLengths), 325, {4, 2, 64}));
-  check_both(AttentionCase(cross(kLengths, 4), 90, {3, 3, 16}));
-  check_both(AttentionCase(window(200, 70), 200, {2, 1, 12}));
-  check_both(AttentionCase(window(700, 550), 700, {1, 1, 4}));
-  check_both(AttentionCase(causal({600, 30, 1100}), 1730, {1, 1, 4}));  // several blocks of keys and of rows
-  check_both(AttentionCase(layout_of({0, 2, 2, 5, 5, 9}, {4, 4, 6, 6, 9, 9}), 12, {5, 1, 3}));
-  check_both(AttentionCase(layout_of({0}, {1}), 1, {1, 1, 1}));
+  for (const AttentionCase& c : attention_cases()) {
+    check_dense_is_tiled(c);
+    check_rounded(c);
+  }
   check_rounded(AttentionCase(layout_of({0, 0}, {0, 0}), 0, {2, 1, 4}));
-}
-
-TEST_CASE("attention backward: biases, of all keys, of the last ones, of both") {
-  AttentionCase c(cross(kLengths, 2), 170, {4, 1, 7});
-  c.with_biases();
-  check_both(c);
-  c.layout.key_bias = Tensor();
-  check_both(c);
-  c.with_biases();
-  c.layout.last_bias = Tensor();
-  check_both(c);
 }
 
 TEST_CASE("attention backward: empty ranges and keys that nobody sees take no gradient") {

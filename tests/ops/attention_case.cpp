@@ -97,6 +97,30 @@ void AttentionCase::with_biases() {
   layout.last_bias = random_tensor({inputs[0].size(0)}, DType::f64, 21);
 }
 
+std::vector<AttentionCase> attention_cases() {
+  const std::vector<int32_t> lengths = {1, 2, 63, 64, 65, 130};
+  std::vector<AttentionCase> cases = {
+      AttentionCase(causal({1, 2, 5, 70}), 78, {2, 1, 8}),
+      AttentionCase(causal(lengths), 325, {4, 2, 12}),
+      AttentionCase(causal(lengths), 325, {4, 2, 64}),
+      AttentionCase(cross(lengths, 4), 90, {3, 3, 16}),
+      AttentionCase(window(200, 70), 200, {2, 1, 12}),
+      AttentionCase(window(700, 550), 700, {1, 1, 4}),
+      AttentionCase(causal({600, 30, 1100}), 1730, {1, 1, 4}),  // several blocks of keys and of rows
+      AttentionCase(layout_of({0, 2, 2, 5, 5, 9}, {4, 4, 6, 6, 9, 9}), 12, {5, 1, 3}),
+      AttentionCase(layout_of({0}, {1}), 1, {1, 1, 1})};
+  for (const AttentionCase& plain : {AttentionCase(cross({3, 1, 40, 12}, 3), 25, {6, 2, 5}),
+                                     AttentionCase(cross(lengths, 2), 170, {4, 1, 7})}) {
+    AttentionCase both = plain;
+    both.with_biases();
+    AttentionCase last = both, all = both;
+    last.layout.key_bias = Tensor();
+    all.layout.last_bias = Tensor();
+    cases.insert(cases.end(), {both, last, all});
+  }
+  return cases;
+}
+
 std::vector<Tensor> AttentionCase::inputs_in(DType dtype) const {
   std::vector<Tensor> result;
   for (const Tensor& input : inputs) result.push_back(input.to(dtype));

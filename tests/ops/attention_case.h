@@ -32,6 +32,10 @@ struct AttentionCase {
   std::vector<Tensor> inputs_in(DType dtype) const;
 };
 
+// Layouts and sizes at the edges of tiles, blocks and groups of heads, for every pass and dtype: without
+// biases, and with those of all keys, of the last ones, of both.
+std::vector<AttentionCase> attention_cases();
+
 // o and lse by plain loops over f64, from the definition.
 std::vector<Tensor> reference_attention(const std::vector<Tensor>& inputs,
                                         const ops::AttentionLayout& layout);

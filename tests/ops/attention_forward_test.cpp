@@ -50,28 +50,8 @@ void check_rows_alone(const AttentionCase& c, DType dtype,
 }  // namespace
 
 TEST_CASE("attention forward: every dtype against the definition") {
-  const std::vector<int32_t> lengths = {1, 2, 63, 64, 65, 130};
-  check_dtypes(AttentionCase(causal({1, 2, 5, 70}), 78, {2, 1, 8}));
-  check_dtypes(AttentionCase(causal(lengths), 325, {4, 2, 12}));
-  check_dtypes(AttentionCase(causal(lengths), 325, {4, 2, 64}));
-  check_dtypes(AttentionCase(cross(lengths, 4), 90, {3, 3, 16}));
-  check_dtypes(AttentionCase(window(200, 70), 200, {2, 1, 12}));
-  check_dtypes(AttentionCase(window(700, 550), 700, {1, 1, 4}));
-  check_dtypes(AttentionCase(causal({600, 30, 1100}), 1730, {1, 1, 4}));  // several blocks of keys and rows
-  check_dtypes(AttentionCase(layout_of({0, 2, 2, 5, 5, 9}, {4, 4, 6, 6, 9, 9}), 12, {5, 1, 3}));
-  check_dtypes(AttentionCase(layout_of({0}, {1}), 1, {1, 1, 1}));
+  for (const AttentionCase& c : attention_cases()) check_dtypes(c);
   check_dtypes(AttentionCase(layout_of({0, 0}, {0, 0}), 0, {2, 1, 4}));
-}
-
-TEST_CASE("attention forward: biases, of all keys, of the last ones, of both") {
-  AttentionCase c(cross({3, 1, 40, 12}, 3), 25, {6, 2, 5});
-  c.with_biases();
-  check_dtypes(c);
-  c.layout.key_bias = Tensor();
-  check_dtypes(c);
-  c.with_biases();
-  c.layout.last_bias = Tensor();
-  check_dtypes(c);
 }
 
 TEST_CASE("attention forward: an empty range gives 0 and -inf") {
