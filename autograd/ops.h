@@ -30,9 +30,11 @@ ResidualRmsNorm residual_rms_norm(const Variable& x, const Variable& delta, cons
 ResidualRmsNorm residual_rms_norm(const Variable& x, const Variable& delta, const Variable& gain,
                                   double epsilon, DType output);
 Variable softmax(const Variable& x);
-// linear(swiglu(gate, up), weight) that keeps gate and up alone: their product is made again in backward. It
-// is rounded to bf16 where the weight is.
-Variable swiglu_linear(const Variable& gate, const Variable& up, const Variable& weight);
+// W_down (silu(W_gate x) * W_up x) for rows of x, weights [out, in]. Of what is inside it keeps W_gate x and
+// W_up x; their product is made again in backward. Where the weights are bf16 that product is rounded to it,
+// and in backward the gradients of both factors, as only matrix products read them.
+Variable swiglu_mlp(const Variable& x, const Variable& gate_weight, const Variable& up_weight,
+                    const Variable& down_weight);
 Variable embedding(const Tensor& ids, const Variable& table);
 Variable attention(const Variable& q, const Variable& k, const Variable& v,
                    const ops::AttentionLayout& layout);

@@ -1,7 +1,6 @@
 #include "nn/linear.h"
 
 #include "autograd/ops.h"
-#include "tensor/ops/swiglu.h"
 
 namespace dlcm::nn {
 
@@ -10,12 +9,18 @@ Variable linear(const Variable& x, const Parameter& weight) {
   return autograd::linear(x, weight.operand());
 }
 
-Variable swiglu_linear(const Variable& gate, const Variable& up, const Parameter& weight) {
-  if (weight.packed().defined()) {
-    return Variable(
-        ops::linear(ops::swiglu(gate.value(), up.value(), weight.operand_dtype()), weight.packed()));
+std::vector<Variable> linear_many(const Variable& x, std::initializer_list<const Parameter*> weights) {
+  std::vector<Variable> results;
+  std::vector<const ops::PackedWeight*> packed;
+  for (const Parameter* weight : weights) {
+    if (weight->packed().defined()) packed.push_back(&weight->packed());
   }
-  return autograd::swiglu_linear(gate, up, weight.operand());
+  if (packed.size() == weights.size()) {
+    for (Tensor& y : ops::linear_many(x.value(), packed)) results.emplace_back(std::move(y));
+  } else {
+    for (const Parameter* weight : weights) results.push_back(linear(x, *weight));
+  }
+  return results;
 }
 
 }  // namespace dlcm::nn

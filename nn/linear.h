@@ -1,6 +1,9 @@
 // y = x W^T with a parameter, in whatever form it is held.
 #pragma once
 
+#include <initializer_list>
+#include <vector>
+
 #include "nn/module.h"
 
 namespace dlcm::nn {
@@ -9,7 +12,7 @@ namespace dlcm::nn {
 // is rounded to it, and who makes x had better make it bf16 at once.
 Variable linear(const Variable& x, const Parameter& weight);
 
-// linear(silu(gate) * up, weight), without keeping what is multiplied.
-Variable swiglu_linear(const Variable& gate, const Variable& up, const Parameter& weight);
+// linear(x, weight) for each of the weights, in order; of packed ones as one loop of the threads.
+std::vector<Variable> linear_many(const Variable& x, std::initializer_list<const Parameter*> weights);
 
 }  // namespace dlcm::nn

@@ -2,7 +2,9 @@
 
 #include <cmath>
 
+#include "autograd/ops.h"
 #include "nn/linear.h"
+#include "tensor/ops/swiglu.h"
 
 namespace dlcm::nn {
 
@@ -14,7 +16,11 @@ Mlp::Mlp(Module& parent, const std::string& name, const BlockConfig& config)
                  matrix_role(config.fan_in, 1.0 / std::sqrt(2.0 * static_cast<double>(config.layers)))) {}
 
 Variable Mlp::forward(const Variable& x) const {
-  return swiglu_linear(linear(x, gate_proj_), linear(x, up_proj_), down_proj_);
+  if (!down_proj_.packed().defined()) {
+    return autograd::swiglu_mlp(x, gate_proj_.operand(), up_proj_.operand(), down_proj_.operand());
+  }
+  const std::vector<Variable> inner = linear_many(x, {&gate_proj_, &up_proj_});
+  return linear(Variable(ops::swiglu(inner[0].value(), inner[1].value(), input_dtype())), down_proj_);
 }
 
 }  // namespace dlcm::nn

@@ -30,17 +30,17 @@ SelfAttention::SelfAttention(Module& parent, const std::string& name, const Bloc
 
 SelfAttention::Projected SelfAttention::project(const Variable& x, const Tensor& rotary) const {
   const int64_t rows = x.size(0);
-  const auto heads_of = [&](const Parameter& projection, int64_t heads) {
-    return autograd::view(linear(x, projection), {rows, heads, config_.head_dim()});
+  const std::vector<Variable> projected = linear_many(x, {&q_proj_, &k_proj_, &v_proj_});
+  const auto heads_of = [&](const Variable& projection, int64_t heads) {
+    return autograd::view(projection, {rows, heads, config_.head_dim()});
   };
   Projected result;  // attention multiplies in the dtype of the projections
   const auto normalized = [&](const Variable& heads, const Parameter& gain) {
     return autograd::rms_norm_rotary(heads, gain.variable(), kNormEpsilon, rotary, input_dtype());
   };
-  result.q = normalized(heads_of(q_proj_, config_.heads), q_norm_);
-  result.k = normalized(heads_of(k_proj_, config_.kv_heads), k_norm_);
-  const Variable v = heads_of(v_proj_, config_.kv_heads);
-  result.v = autograd::cast(v, input_dtype());
+  result.q = normalized(heads_of(projected[0], config_.heads), q_norm_);
+  result.k = normalized(heads_of(projected[1], config_.kv_heads), k_norm_);
+  result.v = autograd::cast(heads_of(projected[2], config_.kv_heads), input_dtype());
   return result;
 }
 

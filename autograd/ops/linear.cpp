@@ -24,6 +24,13 @@ Tensor linear_input_gradient(const BackwardContext& context, size_t index, const
   return Tensor();
 }
 
+void add_linear_input_gradient(const BackwardContext& context, size_t index, const Tensor& dy,
+                               const Tensor& weight, const Tensor& sum) {
+  if (!context.needs(index)) return;
+  const Tensor place = sum.defined() ? sum : context.gathered(index);
+  ops::matmul_into(as_rows(dy), Transpose::no, weight, Transpose::no, as_rows(place), true);
+}
+
 Tensor linear_weight_gradient(const BackwardContext& context, size_t index, const Tensor& dy,
                               const Tensor& x) {
   if (!context.needs(index)) return Tensor();

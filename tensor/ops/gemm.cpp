@@ -18,23 +18,37 @@ void with_elements(DType arithmetic, DType stored, const Run& run) {
   run.template operator()<PairElement, float>();
 }
 
-// By AMX where the machine has it, for any number of rows: a row's bits must not depend on it.
-template <class E, class A, class B>
-void gemm_here(const Gemm& g) {
+// Calls run.operator()<K>() with the kernel of E: AMX where the machine has it, for any number of rows, as a
+// row's bits must not depend on it.
+template <class E, class Run>
+void with_kernel(const Run& run) {
   if constexpr (std::is_same_v<E, PairElement> && kTilesFit) {
-    if (amx_granted()) return gemm_by<TileKernel<AmxTiles>, A, B>(g);
+    if (amx_granted()) return run.template operator()<TileKernel<AmxTiles>>();
   }
-  gemm_by<VectorKernel<E>, A, B>(g);
+  run.template operator()<VectorKernel<E>>();
+}
+
+DType arithmetic_of(const Gemm& g) {
+  return g.a.dtype == DType::bf16 ? DType::bf16 : g.b.dtype;
 }
 
 }  // namespace
 
 void gemm(const Gemm& g) {
-  const DType arithmetic = g.a.dtype == DType::bf16 ? DType::bf16 : g.b.dtype;
-  with_elements(arithmetic, g.a.dtype, [&]<class E, class A>() {
-    with_elements(arithmetic, g.b.dtype, [&]<class Same, class B>() {
-      if constexpr (std::is_same_v<E, Same>) gemm_here<E, A, B>(g);
+  if (g.b.order == GemmOrder::packed) return gemm_many({&g, 1});
+  with_elements(arithmetic_of(g), g.a.dtype, [&]<class E, class A>() {
+    with_elements(arithmetic_of(g), g.b.dtype, [&]<class Same, class B>() {
+      if constexpr (std::is_same_v<E, Same>) {
+        with_kernel<E>([&]<class K>() { gemm_by<K, A, B>(g); });
+      }
     });
+  });
+}
+
+void gemm_many(std::span<const Gemm> products) {
+  const Gemm& first = products.front();
+  with_elements(arithmetic_of(first), first.a.dtype, [&]<class E, class A>() {
+    with_kernel<E>([&]<class K>() { gemm_packed_by<K, A>(products); });
   });
 }
 

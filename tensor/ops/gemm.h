@@ -11,6 +11,8 @@
 // nor n nor the number of threads, so a row's bits are the same in any batch.
 #pragma once
 
+#include <span>
+
 #include "tensor/dtype.h"
 
 namespace dlcm::cpu {
@@ -41,6 +43,9 @@ struct Gemm {
 
 // Shared among the threads; m, n, k > 0.
 void gemm(const Gemm& product);
+// Products of one A with several Bs, all packed: m, k and arithmetic are the same. Their tasks make up one
+// loop, so that no thread waits between short products.
+void gemm_many(std::span<const Gemm> products);
 
 // B once and for all: n columns, k rows, `operand` in either order, to `packed` of packed_gemm_bytes.
 // `arithmetic` is what it will be multiplied in: f32, f64, or bf16, to which it is rounded.

@@ -11,6 +11,8 @@
 #pragma once
 
 #include <algorithm>
+#include <span>
+#include <vector>
 
 #include "tensor/ops/gemm.h"
 #include "tensor/ops/gemm_kernel.h"
@@ -138,10 +140,21 @@ void multiply_block(const Gemm& g, const K& kernel, const Task& task, const Pack
   }
 }
 
-// The task `index` of the plan for the blocks [begin, end) of k, whose packed B is at `b`.
+// A product as the loop over tasks sees it.
+template <class E>
+struct PlannedGemm {
+  const Gemm& g;
+  Plan plan;
+  PackedLayout<E> layout;
+  const typename E::Word* b;  // packed: of the first block of k that the loop multiplies
+
+  int64_t tasks() const { return plan.down * plan.across; }
+};
+
+// The task `index` of the product for the blocks [begin, end) of k.
 template <class K, class A, class E = typename K::Element>
-void run_task(const Gemm& g, const Plan& plan, const PackedLayout<E>& layout, int64_t index, int64_t begin,
-              int64_t end, const typename E::Word* b) {
+void run_task(const PlannedGemm<E>& product, int64_t index, int64_t begin, int64_t end) {
+  const auto& [g, plan, layout, b] = product;
   const int64_t row = index / plan.across * plan.rows;
   const int64_t rows = std::min(plan.rows, g.m - row);
   Task task = {row, rows, index % plan.across * plan.panels, 0};
@@ -159,19 +172,25 @@ void run_task(const Gemm& g, const Plan& plan, const PackedLayout<E>& layout, in
   }
 }
 
-// All rows and columns for those blocks.
+// All rows and columns of the products for those blocks, in one loop.
 template <class K, class A, class E = typename K::Element>
-void multiply_blocks(const Gemm& g, const Plan& plan, const PackedLayout<E>& layout, int64_t begin,
-                     int64_t end, const typename E::Word* b) {
+void multiply_blocks(std::span<const PlannedGemm<E>> products, int64_t begin, int64_t end) {
   constexpr int64_t kWorthAThread = 1 << 17;  // multiplications; waking a thread has its price
-  const int64_t each =
-      plan.rows * plan.panels * kKernelColumns<E> * std::min(g.k, (end - begin) * layout.kBlockElements);
-  parallel_for(plan.down * plan.across, ceil_div(kWorthAThread, std::min(each, kWorthAThread)),
-               [&](int64_t first, int64_t last) {
-                 for (int64_t task = first; task < last; ++task) {
-                   run_task<K, A>(g, plan, layout, task, begin, end, b);
-                 }
-               });
+  int64_t tasks = 0, multiplications = 0;
+  for (const PlannedGemm<E>& product : products) {
+    tasks += product.tasks();
+    multiplications +=
+        product.g.m * product.g.n * std::min(product.g.k, (end - begin) * PackedLayout<E>::kBlockElements);
+  }
+  const int64_t each = std::clamp<int64_t>(multiplications / tasks, 1, kWorthAThread);
+  parallel_for(tasks, ceil_div(kWorthAThread, each), [&](int64_t first, int64_t last) {
+    auto product = products.begin();
+    int64_t before = 0;  // tasks of the products that precede it
+    for (int64_t task = first; task < last; ++task) {
+      while (task - before >= product->tasks()) before += (product++)->tasks();
+      run_task<K, A>(*product, task - before, begin, end);
+    }
+  });
 }
 
 // What B is packed of at once: columns such that a block of k of them stays in the last cache.
@@ -192,7 +211,8 @@ void multiply_columns(const Gemm& g) {
   for (int64_t begin = 0; begin < layout.blocks(); begin += plan.blocks_at_once) {
     const int64_t end = std::min(layout.blocks(), begin + plan.blocks_at_once);
     pack_blocks<E, B>(g.b, layout, begin, end, packed);
-    multiply_blocks<K, A>(g, plan, layout, begin, end, packed);
+    const PlannedGemm<E> product = {g, plan, layout, packed};
+    multiply_blocks<K, A>(std::span(&product, 1), begin, end);
   }
 }
 
@@ -206,15 +226,21 @@ Gemm columns_of(const Gemm& g, int64_t begin, int64_t end) {
   return part;
 }
 
-// g with the kernel K; A and B are what the operands' elements are stored as.
+// Products with packed weights, by the kernel K; A is what the elements of their a are stored as.
+template <class K, class A>
+void gemm_packed_by(std::span<const Gemm> products) {
+  using E = typename K::Element;
+  std::vector<PlannedGemm<E>> planned;
+  for (const Gemm& g : products) {
+    planned.push_back({g, plan_of<K>(g), {g.n, g.k}, static_cast<const typename E::Word*>(g.b.data)});
+  }
+  multiply_blocks<K, A>(std::span<const PlannedGemm<E>>(planned), 0, planned.front().layout.blocks());
+}
+
+// g, of whose operands neither is packed, by the kernel K; A and B are what their elements are stored as.
 template <class K, class A, class B>
 void gemm_by(const Gemm& g) {
   using E = typename K::Element;
-  if (g.b.order == GemmOrder::packed) {
-    const PackedLayout<E> layout = {g.n, g.k};
-    return multiply_blocks<K, A>(g, plan_of<K>(g), layout, 0, layout.blocks(),
-                                 static_cast<const typename E::Word*>(g.b.data));
-  }
   for (int64_t begin = 0; begin < g.n; begin += columns_at_once<E>()) {
     multiply_columns<K, A, B>(columns_of<E, B>(g, begin, std::min(g.n, begin + columns_at_once<E>())));
   }

@@ -24,6 +24,23 @@ void matmul_forward(const GemmOperand& a, const GemmOperand& b, int64_t k, const
   gemm({c.size(0), c.size(1), k, a, b, c.raw_data(), c.size(1), accumulate});
 }
 
+void linear_packed(const Tensor& x, std::span<const ops::PackedWeight* const> weights,
+                   const std::vector<Tensor>& results) {
+  std::vector<Gemm> products;
+  for (size_t i = 0; i < weights.size(); ++i) {
+    const ops::PackedWeight& weight = *weights[i];
+    if (results[i].numel() == 0) continue;
+    if (weight.in() == 0) {
+      results[i].fill(0);
+      continue;
+    }
+    const GemmOperand right = {weight.words(), weight.arithmetic(), 0, GemmOrder::packed};
+    products.push_back({x.size(0), weight.out(), weight.in(), left_of(x, false), right, results[i].raw_data(),
+                        weight.out(), false});
+  }
+  if (!products.empty()) gemm_many(products);
+}
+
 void pack_weight(const Tensor& weight, DType arithmetic, const Tensor& words) {
   if (weight.numel() == 0) return;
   pack_gemm_operand(right_of(weight, true), weight.size(0), weight.size(1), arithmetic, words.raw_data());
@@ -64,6 +81,14 @@ Shape with_last(const Shape& shape, int64_t last) {
   std::vector<int64_t> sizes = shape.sizes();
   sizes.back() = last;
   return Shape(std::move(sizes));
+}
+
+void check_packed(const Tensor& x, const PackedWeight& weight, const PackedWeight& first) {
+  DLCM_CHECK(x.rank() >= 1 && x.size(-1) == weight.in(), "linear: x has shape ", x.shape(),
+             ", the packed weight ", Shape{weight.out(), weight.in()},
+             "; expected rows of x as long as those of the weight");
+  DLCM_CHECK(weight.arithmetic() == first.arithmetic(), "linear_many: weights packed for ",
+             first.arithmetic(), " and for ", weight.arithmetic());
 }
 
 double flops_of(int64_t m, int64_t n, int64_t k) {
@@ -130,18 +155,24 @@ PackedWeight::PackedWeight(const Tensor& weight, DType arithmetic) : arithmetic_
 }
 
 Tensor linear(const Tensor& x, const PackedWeight& weight) {
-  DLCM_CHECK(x.rank() >= 1 && x.size(-1) == weight.in(), "linear: x has shape ", x.shape(),
-             ", the packed weight ", Shape{weight.out(), weight.in()},
-             "; expected rows of x as long as those of the weight");
-  const int64_t rows = rows_of(x);
+  const PackedWeight* const only = &weight;
+  return linear_many(x, {&only, 1}).front();
+}
+
+std::vector<Tensor> linear_many(const Tensor& x, std::span<const PackedWeight* const> weights) {
   const AllocationScope made_by("matmul");
-  const Tensor y =
-      Tensor::empty(with_last(x.shape(), weight.out()), result_of(weight.arithmetic()), x.device());
-  const ProfileScope profile("matmul", flops_of(rows, weight.out(), weight.in()));
-  const cpu::GemmOperand right = {weight.words(), weight.arithmetic(), 0, cpu::GemmOrder::packed};
-  DLCM_DISPATCH_CPU(x.device(), matmul_forward(cpu::left_of(as_rows(x), false), right, weight.in(),
-                                               y.view({rows, weight.out()}), false));
-  return y;
+  const int64_t rows = rows_of(x);
+  double flops = 0;
+  std::vector<Tensor> results;
+  for (const PackedWeight* weight : weights) {
+    check_packed(x, *weight, *weights.front());
+    flops += flops_of(rows, weight->out(), weight->in());
+    results.push_back(
+        Tensor::empty(with_last(x.shape(), weight->out()), result_of(weight->arithmetic()), x.device()));
+  }
+  const ProfileScope profile("matmul", flops);
+  DLCM_DISPATCH_CPU(x.device(), linear_packed(as_rows(x), weights, results));
+  return results;
 }
 
 std::string matmul_engine() {

@@ -10,6 +10,9 @@
 // oneDNN's.
 #pragma once
 
+#include <span>
+#include <vector>
+
 #include "tensor/tensor.h"
 
 namespace dlcm::ops {
@@ -51,6 +54,8 @@ class PackedWeight {
   DType arithmetic_ = DType::f32;
 };
 Tensor linear(const Tensor& x, const PackedWeight& weight);
+// x times each of the weights, which are packed for the same arithmetic, as one loop of the threads.
+std::vector<Tensor> linear_many(const Tensor& x, std::span<const PackedWeight* const> weights);
 
 // What the products use of this machine: "AVX-512, bf16 by AVX512_BF16".
 std::string matmul_engine();

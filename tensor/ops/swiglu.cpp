@@ -29,15 +29,15 @@ void backward(const Tensor& dy, const Tensor& gate, const Tensor& up, const ops:
     const T* dout = dy.data<T>();
     const T* g = gate.data<T>();
     const T* u = up.data<T>();
-    T* dgate = result.dgate.data<T>();
-    T* dup = result.dup.data<T>();
+    Out* dgate = result.dgate.data<Out>();
+    Out* dup = result.dup.data<Out>();
     Out* y = result.y.data<Out>();
 #pragma omp simd
     for (int64_t i = begin; i < end; ++i) {
       const T gradient = dout[i], x = g[i], factor = u[i];
       const T s = sigmoid(x);
-      dgate[i] = gradient * factor * s * (T{1} + x * (T{1} - s));
-      dup[i] = gradient * x * s;
+      put(gradient * factor * s * (T{1} + x * (T{1} - s)), dgate[i]);
+      put(gradient * x * s, dup[i]);
       put(x * s * factor, y[i]);
     }
   });
@@ -80,11 +80,11 @@ SwigluGradients swiglu_backward(Tensor&& dy, Tensor&& gate, Tensor&& up, DType o
   check_alike("swiglu_backward", gate, dy);
   check_output("swiglu_backward", gate.dtype(), output);
   const ProfileScope profile("swiglu_backward", 12, gate.numel());
-  SwigluGradients result;
-  result.dgate = dy.unique() ? dy : dy.empty_like();
-  result.dup = up.unique() ? up : up.empty_like();
-  const bool replaces_gate = gate.unique() && output == gate.dtype();
-  result.y = replaces_gate ? gate : Tensor::empty(gate.shape(), output, gate.device());
+  const auto place_of = [output](const Tensor& argument) {
+    const bool replaced = argument.unique() && argument.dtype() == output;
+    return replaced ? argument : Tensor::empty(argument.shape(), output, argument.device());
+  };
+  const SwigluGradients result = {place_of(dy), place_of(up), place_of(gate)};
   DLCM_DISPATCH_CPU(gate.device(), swiglu_backward(dy, gate, up, result));
   return result;
 }

@@ -4,7 +4,6 @@
 
 #include "autograd/tape.h"
 #include "tensor/ops/matmul.h"
-#include "tensor/ops/swiglu.h"
 #include "tests/op_check.h"
 
 namespace dlcm::nn {
@@ -30,11 +29,25 @@ TEST_CASE("linear: a packed weight gives the bits of the weight itself") {
       CAPTURE(dtype);
       CAPTURE(rows);
       const Variable x(random_tensor({rows, 50}, DType::f32, 4));
-      const Variable up(random_tensor({rows, 50}, DType::f32, 5));
       CHECK(bit_equal(linear(x, packed.weight).value(), linear(x, whole.weight).value()));
-      CHECK(
-          bit_equal(swiglu_linear(x, up, packed.weight).value(), swiglu_linear(x, up, whole.weight).value()));
     }
+  }
+}
+
+TEST_CASE("linear_many: one linear after the other, packed or not") {
+  struct Pair : Module {
+    Parameter first{*this, "first", {37, 50}, matrix_role(Width::token)};
+    Parameter second{*this, "second", {9, 50}, matrix_role(Width::token)};
+  };
+  for (const bool packs : {false, true}) {
+    Pair layers;
+    layers.initialize(3);
+    if (packs) layers.pack_operands(DType::f32);
+    const Variable x(random_tensor({5, 50}, DType::f32, 4));
+    const std::vector<Variable> both = linear_many(x, {&layers.first, &layers.second});
+    REQUIRE(both.size() == 2);
+    CHECK(bit_equal(both[0].value(), linear(x, layers.first).value()));
+    CHECK(bit_equal(both[1].value(), linear(x, layers.second).value()));
   }
 }
 
@@ -44,14 +57,12 @@ TEST_CASE("linear in bf16: the float32 product of rounded operands") {
   const auto rounded = [](const Tensor& tensor) { return tensor.to(DType::bf16).to(DType::f32); };
   const Tensor weight = rounded(layer.weight.value());
   for (const int64_t rows : kRows) {
-    const Tensor x = random_tensor({rows, 50}, DType::f32, 6), up = random_tensor({rows, 50}, DType::f32, 7);
+    const Tensor x = random_tensor({rows, 50}, DType::f32, 6);
     const Variable y = linear(Variable(x), layer.weight);
     CHECK(y.dtype() == DType::f32);
     CHECK_CLOSE(y.value(), ops::linear(rounded(x), weight), 1e-5);
     // Who rounds x at once gets the same.
     CHECK(bit_equal(linear(Variable(x.to(DType::bf16)), layer.weight).value(), y.value()));
-    CHECK_CLOSE(swiglu_linear(Variable(x), Variable(up), layer.weight).value(),
-                ops::linear(rounded(ops::swiglu(x, up)), weight), 1e-5);
   }
 }
 

@@ -5,6 +5,7 @@
 #include <doctest/doctest.h>
 
 #include "dlcm/language_model.h"
+#include "tests/op_check.h"
 
 namespace dlcm {
 namespace {
@@ -36,6 +37,22 @@ TEST_CASE("initial values of a stack's matrices") {
   }
   CHECK(into_the_stream == 16);
   CHECK(others == 40);
+}
+
+TEST_CASE("mlp: packed weights give the bits of the weights themselves") {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    nn::Module whole_root, packed_root;
+    const nn::BlockConfig config = {.width = 24, .heads = 2, .kv_heads = 1, .ff = 40};
+    const nn::Mlp whole(whole_root, "mlp", config), packed(packed_root, "mlp", config);
+    whole_root.initialize(3);
+    packed_root.initialize(3);
+    whole_root.round_operands(dtype);
+    packed_root.pack_operands(dtype);
+    for (const int64_t rows : {1, 5, 70}) {
+      const nn::Variable x(test::random_tensor({rows, 24}, DType::f32, 4));
+      CHECK(test::bit_equal(packed.forward(x).value(), whole.forward(x).value()));
+    }
+  }
 }
 
 }  // namespace

@@ -9,6 +9,9 @@ namespace dlcm::test {
 template <class K>
 void gemm_by_kernel(const cpu::Gemm& g) {
   const bool wide_a = g.a.dtype == DType::f32, wide_b = g.b.dtype == DType::f32;
+  if (g.b.order == cpu::GemmOrder::packed) {
+    return wide_a ? cpu::gemm_packed_by<K, float>({&g, 1}) : cpu::gemm_packed_by<K, Bf16>({&g, 1});
+  }
   if (wide_a) return cpu::gemm_by<K, float, Bf16>(g);
   wide_b ? cpu::gemm_by<K, Bf16, float>(g) : cpu::gemm_by<K, Bf16, Bf16>(g);
 }

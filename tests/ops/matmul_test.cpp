@@ -127,6 +127,45 @@ TEST_CASE("a packed weight: rounded to bf16, shapes and errors") {
                        "packed weight: a weight of f64 for products in f32", Error);
 }
 
+TEST_CASE("linear_many: the bits of each product alone, with any number of threads") {
+  const int before = thread_count();
+  for (const DType dtype : {DType::f32, DType::f64, DType::bf16}) {
+    const DType wide = dtype == DType::f64 ? DType::f64 : DType::f32;
+    std::vector<ops::PackedWeight> weights;
+    for (const int64_t out : {200, 0, 31, 700, 1}) {
+      weights.emplace_back(random_tensor({out, 1100}, wide, static_cast<uint64_t>(out)), dtype);
+    }
+    std::vector<const ops::PackedWeight*> all;
+    for (const ops::PackedWeight& weight : weights) all.push_back(&weight);
+    for (const int64_t rows : {1, 7, 100}) {
+      const Tensor x = random_tensor({rows, 1100}, wide, 17);
+      for (const int threads : {1, 2, 3}) {
+        set_thread_count(threads);
+        const std::vector<Tensor> results = ops::linear_many(x, all);
+        REQUIRE(results.size() == all.size());
+        for (size_t i = 0; i < all.size(); ++i) {
+          CHECK(bit_equal(results[i], ops::linear(x, weights[i])));
+        }
+      }
+    }
+  }
+  set_thread_count(before);
+}
+
+TEST_CASE("linear_many: errors") {
+  const ops::PackedWeight narrow(Tensor::zeros({2, 4}), DType::bf16), wide(Tensor::zeros({2, 4}), DType::f32);
+  const ops::PackedWeight longer(Tensor::zeros({2, 5}), DType::bf16);
+  const auto products = [x = Tensor::zeros({3, 4})](const ops::PackedWeight& a, const ops::PackedWeight& b) {
+    const ops::PackedWeight* const both[] = {&a, &b};
+    return ops::linear_many(x, both);
+  };
+  CHECK_THROWS_WITH_AS(products(narrow, wide), "linear_many: weights packed for bf16 and for f32", Error);
+  CHECK_THROWS_WITH_AS(products(narrow, longer),
+                       "linear: x has shape [3, 4], the packed weight [2, 5]; expected rows of x as long as "
+                       "those of the weight",
+                       Error);
+}
+
 TEST_CASE("matmul_into accumulates") {
   for (const int64_t rows : {0, 3, 40}) {
     for (const DType dtype : {DType::f32, DType::f64}) {
