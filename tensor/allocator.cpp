@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <bit>
 #include <cstdlib>
+#include <functional>
+#include <utility>
 
 #ifdef __GLIBC__
 #include <malloc.h>
@@ -35,6 +37,21 @@ size_t size_class(size_t bytes) {
   return (size + step - 1) / step * step;
 }
 
+// What blocks of one size come from the system in: as many as leave at most an eighth of its huge pages
+// unused.
+struct Slab {
+  size_t blocks, bytes;
+};
+
+Slab slab_of(size_t size, Device device) {
+  constexpr size_t kSmallestCut = size_t{32} << 10;
+  if (!kCaching || !device.is_cpu() || size < kSmallestCut || size >= kHugePage) return {1, size};
+  for (size_t blocks = 1;; ++blocks) {
+    const size_t bytes = (blocks * size + kHugePage - 1) / kHugePage * kHugePage;
+    if (bytes - blocks * size <= bytes / 8) return {blocks, bytes};
+  }
+}
+
 }  // namespace
 
 Allocator::~Allocator() {
@@ -59,18 +76,9 @@ void* Allocator::take_block(size_t bytes) {
     block = list.cached.back();
     list.cached.pop_back();
   } else {
-    list.cached.reserve(list.blocks + 1);
-    make_room(size);
-    block = system_allocate(size);
-    if (block == nullptr) {
-      release_cached_locked();
-      block = system_allocate(size);
-    }
+    block = cut_block(size, list);
     DLCM_CHECK(block != nullptr, "out of memory on ", device_, ": ", bytes, " bytes asked for, ",
                statistics_.allocated_bytes, " in use");
-    ++list.blocks;
-    statistics_.reserved_bytes += static_cast<int64_t>(size);
-    ++statistics_.system_calls;
   }
   statistics_.allocated_bytes += static_cast<int64_t>(bytes);
   if (held_) held_->add(block, static_cast<int64_t>(bytes), operator_at_work());
@@ -79,6 +87,26 @@ void* Allocator::take_block(size_t bytes) {
     if (held_) held_->note_peak();
   }
   return block;
+}
+
+// A block from the system, together with others that are cached; null where it has no more.
+void* Allocator::cut_block(size_t size, SizeClass& list) {
+  const Slab slab = slab_of(size, device_);
+  list.cached.reserve(list.blocks + slab.blocks);
+  if (slab.blocks > 1) list.slabs.reserve(list.slabs.size() + 1);
+  make_room(slab.bytes);
+  void* memory = system_allocate(slab.bytes);
+  if (memory == nullptr) {
+    release_cached_locked();
+    memory = system_allocate(slab.bytes);
+  }
+  if (memory == nullptr) return nullptr;
+  for (size_t i = slab.blocks - 1; i > 0; --i) list.cached.push_back(static_cast<char*>(memory) + i * size);
+  if (slab.blocks > 1) list.slabs.push_back(memory);
+  list.blocks += slab.blocks;
+  statistics_.reserved_bytes += static_cast<int64_t>(slab.bytes);
+  ++statistics_.system_calls;
+  return memory;
 }
 
 void Allocator::release(void* block, size_t bytes) noexcept {
@@ -125,28 +153,52 @@ void Allocator::release_cached() {
 
 void Allocator::release_cached_locked() {
   for (auto& [size, list] : classes_) {
-    for (void* block : list.cached) system_free(block);
-    statistics_.reserved_bytes -= static_cast<int64_t>(size * list.cached.size());
-    list.blocks -= list.cached.size();
-    list.cached.clear();
+    while (give_back(size, list)) continue;
   }
 }
 
-// Gives cached blocks back until `size` more bytes from the system are within bounds, or none is left.
-void Allocator::make_room(size_t size) {
-  const int64_t limit = most_allocated_ + most_allocated_ / 2 + kSpareBytes - static_cast<int64_t>(size);
-  while (statistics_.reserved_bytes > limit) {
-    auto oldest = classes_.end();
-    for (auto it = classes_.begin(); it != classes_.end(); ++it) {
-      if (it->second.cached.empty()) continue;
-      if (oldest == classes_.end() || it->second.last_use < oldest->second.last_use) oldest = it;
-    }
-    if (oldest == classes_.end()) return;
-    system_free(oldest->second.cached.back());
-    oldest->second.cached.pop_back();
-    --oldest->second.blocks;
-    statistics_.reserved_bytes -= static_cast<int64_t>(oldest->first);
+// Gives cached blocks back until `bytes` more from the system are within bounds, or none can go.
+void Allocator::make_room(size_t bytes) {
+  const int64_t limit = most_allocated_ + most_allocated_ / 2 + kSpareBytes - static_cast<int64_t>(bytes);
+  if (statistics_.reserved_bytes <= limit) return;
+  std::vector<std::pair<uint64_t, size_t>> oldest_first;
+  for (const auto& [size, list] : classes_) oldest_first.emplace_back(list.last_use, size);
+  std::sort(oldest_first.begin(), oldest_first.end());
+  for (const auto& [last_use, size] : oldest_first) {
+    while (statistics_.reserved_bytes > limit && give_back(size, classes_[size])) continue;
   }
+}
+
+// A cached block, or a slab all of whose blocks are cached; false where there is none.
+bool Allocator::give_back(size_t size, SizeClass& list) {
+  const Slab slab = slab_of(size, device_);
+  if (list.cached.size() < slab.blocks) return false;
+  if (slab.blocks == 1) {
+    system_free(list.cached.back());
+    list.cached.pop_back();
+  } else {
+    // In order of their addresses the blocks of such a slab follow its first one.
+    std::sort(list.cached.begin(), list.cached.end(), std::less<>());
+    const auto cached_from = [&](const void* memory) {
+      return std::lower_bound(list.cached.begin(), list.cached.end(), memory, std::less<>());
+    };
+    const auto last_of = [&](const void* memory) {
+      return static_cast<const char*>(memory) + (slab.blocks - 1) * size;
+    };
+    const auto unused = std::find_if(list.slabs.begin(), list.slabs.end(), [&](const void* memory) {
+      const auto first = cached_from(memory);
+      return std::distance(first, list.cached.end()) >= static_cast<ptrdiff_t>(slab.blocks) &&
+             first[static_cast<ptrdiff_t>(slab.blocks) - 1] == last_of(memory);
+    });
+    if (unused == list.slabs.end()) return false;
+    const auto first = cached_from(*unused);
+    list.cached.erase(first, first + static_cast<ptrdiff_t>(slab.blocks));
+    system_free(*unused);
+    list.slabs.erase(unused);
+  }
+  list.blocks -= slab.blocks;
+  statistics_.reserved_bytes -= static_cast<int64_t>(slab.bytes);
+  return true;
 }
 
 void* Allocator::system_allocate(size_t bytes) const {

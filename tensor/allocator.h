@@ -7,6 +7,10 @@
 // blocks go back, those of the class that has gone unused for longest first (where shapes vary, every class
 // would else keep as many as it ever needed). Blocks are aligned to 64 bytes (a cache line, an AVX-512
 // register). Thread-safe.
+//
+// In the processor's memory blocks lie in huge pages, as rows far apart and many weights would else wait for
+// the lookup of their addresses. Those smaller than such a page are cut from slabs, each of one class, which
+// go back to the system when none of their blocks is in use.
 #pragma once
 
 #include <cstddef>
@@ -52,21 +56,25 @@ class Allocator {
   std::vector<HeldBytes> unwatch();
 
  private:
+  struct SizeClass {
+    std::vector<void*> cached;
+    // Cached or in use: `cached` has room for all of them, so that freeing never allocates.
+    size_t blocks = 0;
+    std::vector<void*> slabs;  // where blocks are cut from slabs
+    uint64_t last_use = 0;     // in allocations
+  };
+
   void* take_block(size_t bytes);
+  void* cut_block(size_t size, SizeClass& list);
   void release(void* block, size_t bytes) noexcept;
+  bool give_back(size_t size, SizeClass& list);
   void release_cached_locked();
-  void make_room(size_t size);
+  void make_room(size_t bytes);
   void* system_allocate(size_t bytes) const;
   void system_free(void* block) const;
 
   Device device_;
   mutable std::mutex mutex_;
-  struct SizeClass {
-    std::vector<void*> cached;
-    // Cached or in use: `cached` has room for all of them, so that freeing never allocates.
-    size_t blocks = 0;
-    uint64_t last_use = 0;  // in allocations
-  };
   std::map<size_t, SizeClass> classes_;
   uint64_t allocations_ = 0;
   int64_t most_allocated_ = 0;          // peak_bytes without reset_peak()

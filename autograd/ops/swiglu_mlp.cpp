@@ -18,7 +18,7 @@ std::vector<Tensor> backward(const BackwardContext& context, DType operand) {
   std::vector<Tensor> gradients(4);
   gradients[kDownWeight] = linear_weight_gradient(context, kDownWeight, dy, inner.y);
   inner.y = Tensor();
-  const Tensor x = context.saved(kX);
+  const Tensor& x = context.saved(kX);
   gradients[kGateWeight] = linear_weight_gradient(context, kGateWeight, inner.dgate, x);
   gradients[kUpWeight] = linear_weight_gradient(context, kUpWeight, inner.dup, x);
   gradients[kX] = linear_input_gradient(context, kX, inner.dgate, context.saved(kGateWeight));

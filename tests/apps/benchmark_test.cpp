@@ -134,6 +134,8 @@ TEST_CASE("benchmark generate: prefill and ragged decoding") {
   REQUIRE(report["positions"].size() == 1);  // shorter than the first
   CHECK(report["positions"][0]["position"] == context);
   check_times(report["positions"][0]);
+  check_numbers(report["positions"][0], {"mean_ms"});
+  check_numbers(report["decode"][0], {"tokens_per_second_highest", "memory_share", "tokens_per_concept"});
 }
 
 TEST_CASE("benchmark matmul: the model's shapes, squares and decoding against the alternative") {

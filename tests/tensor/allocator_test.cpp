@@ -74,6 +74,43 @@ TEST_CASE("allocator: what is held stays within bounds, however sizes vary") {
   CHECK(pool.statistics().reserved_bytes == 0);
 }
 
+TEST_CASE("allocator: blocks smaller than a huge page share slabs, which go back when none is in use") {
+  if (!kCaching) return;
+  constexpr size_t kPage = size_t{2} << 20;
+  for (const size_t bytes : {size_t{32} << 10, size_t{160} << 10, size_t{640} << 10, size_t{1} << 20,
+                             size_t{1280} << 10, size_t{1792} << 10}) {
+    CAPTURE(bytes);
+    Allocator pool(Device::cpu());
+    std::vector<std::shared_ptr<void>> blocks;
+    int64_t used = 0;
+    while (pool.statistics().system_calls < 3) {
+      blocks.push_back(pool.allocate(bytes));
+      std::memset(blocks.back().get(), 0xab, bytes);
+      used += static_cast<int64_t>(bytes);
+    }
+    used -= static_cast<int64_t>(bytes);  // the first of the third slab
+    const int64_t reserved = pool.statistics().reserved_bytes;
+    CHECK(reserved % static_cast<int64_t>(kPage) == 0);
+    CHECK(used >= reserved / 3 * 2 * 7 / 8);
+    for (size_t i = 0; i < blocks.size(); ++i) {
+      CHECK(reinterpret_cast<uintptr_t>(blocks[i].get()) % 64 == 0);
+      for (size_t j = 0; j < i; ++j) {
+        const auto a = reinterpret_cast<uintptr_t>(blocks[i].get());
+        const auto b = reinterpret_cast<uintptr_t>(blocks[j].get());
+        CHECK((a + bytes <= b || b + bytes <= a));
+      }
+    }
+    auto last = blocks.back();
+    const auto first = blocks.front();
+    blocks.clear();
+    pool.release_cached();  // of the three slabs the second has no block in use
+    CHECK(pool.statistics().reserved_bytes == reserved / 3 * 2);
+    last.reset();
+    pool.release_cached();
+    CHECK(pool.statistics().reserved_bytes == reserved / 3);
+  }
+}
+
 TEST_CASE("allocator: blocks are aligned, distinct and whole, none of size 0 is null") {
   Allocator pool(Device::cpu());
   std::vector<std::shared_ptr<void>> blocks;

@@ -135,7 +135,7 @@ def decoding(peers, table, repeats):
             dlcm.append(peers.ours("generate", "benchmark-decode-dlcm.toml", dtype, 1))
             llama.append(peers.llama("--dtype", dtype))
         streams = lambda count: lambda result: next(
-            row["tokens_per_second"] for row in result["decode"] if row["streams"] == count)
+            row["tokens_per_second_highest"] for row in result["decode"] if row["streams"] == count)
         peer = lambda key: lambda result: result[key]
         one, sixteen = best(ours, streams(1)), best(ours, streams(16))
         name = f"transformer of 63 M, {dtype}"
