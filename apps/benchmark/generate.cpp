@@ -26,15 +26,10 @@ ForwardOutput prefill(const LanguageModel& model, const std::vector<int32_t>& to
 }
 
 Table prefill_table(const LanguageModel& model, const BenchmarkOptions& options) {
-  Table table = {"prefill",
-                 "Prefill of one prompt",
-                 {{"tokens", "tokens", Unit::count},
-                  {"ms", "ms", Unit::number},
-                  {"min_ms", "min", Unit::number},
-                  {"max_ms", "max", Unit::number},
-                  {"tokens_per_second", "tokens/s", Unit::number},
-                  {"concepts", "concepts", Unit::count}},
-                 {}};
+  Table table = {"prefill", "Prefill of one prompt", {{"tokens", "tokens", Unit::count}}, {}};
+  append_time_columns(table.columns, "ms");
+  table.columns.push_back({"tokens_per_second", "tokens/s", Unit::number});
+  table.columns.push_back({"concepts", "concepts", Unit::count});
   for (int64_t length = 128; length <= kLongestPrompt; length *= 2) {
     const std::vector<int32_t> tokens = random_tokens(length, model.config().vocab_size, 1);
     Value concepts;
@@ -43,8 +38,10 @@ Table prefill_table(const LanguageModel& model, const BenchmarkOptions& options)
       const ForwardOutput output = prefill(model, tokens, *state);
       if (model.config().kind == ModelKind::dlcm) concepts = output.segmentation.count;
     });
-    table.rows.push_back({length, 1e3 * timing.median, 1e3 * timing.smallest, 1e3 * timing.largest,
-                          static_cast<double>(length) / timing.median, concepts});
+    std::vector<Value>& row = table.rows.emplace_back(1, length);
+    append_times(row, timing);
+    row.emplace_back(static_cast<double>(length) / timing.median);
+    row.push_back(concepts);
   }
   return table;
 }
@@ -84,7 +81,6 @@ struct Decoding {
   double tokens_per_concept = 0;
   std::vector<ProfileEntry> operators;  // of the last run
   double last_run = 0;                  // seconds
-  double tokens_per_second(double seconds) const { return tokens / seconds; }
 };
 
 // One stream for each prompt of so many tokens. Tokens are random rather than sampled: the time is that of
@@ -129,26 +125,25 @@ void add_streams(const LanguageModel& model, const BenchmarkOptions& options, co
                  Report& report) {
   Table table = {"decode",
                  "Decoding of streams that began at different times",
-                 {{"streams", "streams", Unit::count},
-                  {"steps", "steps", Unit::count},
-                  {"ms", "ms/step", Unit::number},
-                  {"min_ms", "min", Unit::number},
-                  {"max_ms", "max", Unit::number},
-                  {"tokens_per_second", "tokens/s", Unit::number},
-                  {"tokens_per_second_highest", "fastest run", Unit::number},
-                  {"memory_share", "its weights, of memory limit", Unit::share},
-                  {"tokens_per_concept", "tokens/concept", Unit::number}},
+                 {{"streams", "streams", Unit::count}, {"steps", "steps", Unit::count}},
                  {}};
+  append_time_columns(table.columns, "ms/step");
+  table.columns.insert(table.columns.end(), {{"tokens_per_second", "tokens/s", Unit::number},
+                                             {"tokens_per_second_highest", "fastest run", Unit::number},
+                                             {"memory_share", "its weights, of memory limit", Unit::share},
+                                             {"tokens_per_concept", "tokens/concept", Unit::number}});
   std::vector<Table> operators;
   const double bytes = static_cast<double>(packed_bytes(model));
   for (const int64_t streams : {1, 16}) {
     const Decoding decoding = decode(model, ragged_lengths(streams), kRunSteps, options.seconds);
-    const Timing &step = decoding.step, &run = decoding.run;
-    table.rows.push_back(
-        {streams, step.runs, 1e3 * step.median, 1e3 * step.smallest, 1e3 * step.largest,
-         decoding.tokens_per_second(run.median), decoding.tokens_per_second(run.smallest),
-         ratio(bytes * static_cast<double>(kRunSteps) / limits.memory_bytes(), run.smallest),
-         model.config().kind == ModelKind::dlcm ? Value(decoding.tokens_per_concept) : Value()});
+    const Timing& run = decoding.run;
+    std::vector<Value>& row = table.rows.emplace_back(1, streams);
+    row.emplace_back(decoding.step.runs);
+    append_times(row, decoding.step);
+    row.insert(row.end(),
+               {decoding.tokens / run.median, decoding.tokens / run.smallest,
+                ratio(bytes * static_cast<double>(kRunSteps) / limits.memory_bytes(), run.smallest),
+                model.config().kind == ModelKind::dlcm ? Value(decoding.tokens_per_concept) : Value()});
     operators.push_back(operator_table(concat("operators_", streams),
                                        concat("Decoding, streams: ", streams, ", time by operator"),
                                        decoding.operators, kRunSteps, decoding.last_run, limits));
@@ -162,19 +157,17 @@ void add_streams(const LanguageModel& model, const BenchmarkOptions& options, co
 Table position_table(const LanguageModel& model, const BenchmarkOptions& options) {
   Table table = {"positions",
                  "Decoding of one stream, by the tokens before it",
-                 {{"position", "tokens before", Unit::count},
-                  {"steps", "steps", Unit::count},
-                  {"ms", "ms/token", Unit::number},
-                  {"min_ms", "min", Unit::number},
-                  {"max_ms", "max", Unit::number},
-                  {"mean_ms", "mean", Unit::number}},
+                 {{"position", "tokens before", Unit::count}, {"steps", "steps", Unit::count}},
                  {}};
+  append_time_columns(table.columns, "ms/token");
+  table.columns.push_back({"mean_ms", "mean", Unit::number});
   const int64_t context = options.config.train.context;
   for (int64_t position = std::min(kFirstPosition, context); position <= context; position *= 2) {
     const Decoding decoding = decode(model, {position}, kRunStepsByPosition, 0);
-    const Timing& step = decoding.step;
-    table.rows.push_back({position, step.runs, 1e3 * step.median, 1e3 * step.smallest, 1e3 * step.largest,
-                          1e3 * decoding.run.smallest / decoding.tokens});
+    std::vector<Value>& row = table.rows.emplace_back(1, position);
+    row.emplace_back(decoding.step.runs);
+    append_times(row, decoding.step);
+    row.emplace_back(1e3 * decoding.run.smallest / decoding.tokens);
   }
   return table;
 }

@@ -4,11 +4,19 @@
 
 namespace dlcm::apps {
 
+void append_time_columns(std::vector<Column>& columns, const std::string& heading) {
+  columns.insert(
+      columns.end(),
+      {{"ms", heading, Unit::number}, {"min_ms", "min", Unit::number}, {"max_ms", "max", Unit::number}});
+}
+
+void append_times(std::vector<Value>& row, const Timing& timing) {
+  row.insert(row.end(), {1e3 * timing.median, 1e3 * timing.smallest, 1e3 * timing.largest});
+}
+
 void append_rate_columns(std::vector<Column>& columns) {
-  columns.insert(columns.end(), {{"ms", "ms", Unit::number},
-                                 {"min_ms", "min", Unit::number},
-                                 {"max_ms", "max", Unit::number},
-                                 {"gflops", "GFLOP/s", Unit::number},
+  append_time_columns(columns, "ms");
+  columns.insert(columns.end(), {{"gflops", "GFLOP/s", Unit::number},
                                  {"matrix_share", "of matrix limit", Unit::share},
                                  {"gb_per_s", "GB/s", Unit::number},
                                  {"memory_share", "of memory limit", Unit::share}});
@@ -16,9 +24,9 @@ void append_rate_columns(std::vector<Column>& columns) {
 
 void append_rates(std::vector<Value>& row, const Timing& timing, double flops, double bytes,
                   const MachineLimits& limits) {
+  append_times(row, timing);
   row.insert(row.end(),
-             {1e3 * timing.median, 1e3 * timing.smallest, 1e3 * timing.largest,
-              flops > 0 ? ratio(flops, timing.median * 1e9) : Value(),
+             {flops > 0 ? ratio(flops, timing.median * 1e9) : Value(),
               flops > 0 ? ratio(flops / limits.flops, timing.median) : Value(),
               ratio(bytes, timing.median * 1e9), ratio(bytes / limits.memory_bytes(), timing.median)});
 }

@@ -10,8 +10,12 @@
 
 namespace dlcm::apps {
 
-// ms, its smallest and largest, GFLOP/s, GB/s and their shares of the limits: appended to the others of a
-// table.
+// ms, under that heading, its smallest and largest: appended to the other columns of a table, and their
+// values to a row.
+void append_time_columns(std::vector<Column>& columns, const std::string& heading);
+void append_times(std::vector<Value>& row, const Timing& timing);
+
+// The same, GFLOP/s, GB/s and their shares of the limits.
 void append_rate_columns(std::vector<Column>& columns);
 
 // Their values, appended to a row. `flops` and `bytes` are those of one run; without FLOPs the columns about
