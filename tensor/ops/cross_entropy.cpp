@@ -42,9 +42,9 @@ double exponentials(T* x, int64_t n, T scale, T highest) {
   return total;
 }
 
-// Loss of one row of logits, which become the gradients of the loss with respect to them before scaling:
-// scale (softmax - one at the target).
-// They are stored as Out, an operand's dtype, in place or elsewhere.
+// Loss of one row of logits, which are overwritten, and where it is not null the gradient of the loss with
+// respect to them before scaling, scale (softmax - one at the target), as Out, an operand's dtype; it may lie
+// where they do.
 template <class T, class Out>
 T row_loss(T* logits, int64_t n, int32_t target, T scale, Out* gradient) {
   // The largest scaled logit; a negative scale makes it the smallest one's.
@@ -52,10 +52,12 @@ T row_loss(T* logits, int64_t n, int32_t target, T scale, Out* gradient) {
   if (scale < 0) highest = *std::min_element(logits, logits + n) * scale;
   const T target_logit = logits[target] * scale;
   const double total = exponentials(logits, n, scale, highest);
-  const T factor = static_cast<T>(static_cast<double>(scale) / total);
-  const T at_target = logits[target] * factor - scale;
-  for (int64_t i = 0; i < n; ++i) put(logits[i] * factor, gradient[i]);
-  put(at_target, gradient[target]);
+  if (gradient != nullptr) {
+    const T factor = static_cast<T>(static_cast<double>(scale) / total);
+    const T at_target = logits[target] * factor - scale;
+    for (int64_t i = 0; i < n; ++i) put(logits[i] * factor, gradient[i]);
+    put(at_target, gradient[target]);
+  }
   return static_cast<T>(std::log(total) + static_cast<double>(highest - target_logit));
 }
 
@@ -64,12 +66,12 @@ void chunk_losses(const Tensor& logits, const int32_t* targets, T scale, T* loss
   const int64_t n = logits.size(1);
   parallel_for(logits.size(0), grain_for(n), [&](int64_t begin, int64_t end) {
     for (int64_t row = begin; row < end; ++row) {
-      Out* dx = gradient.data<Out>() + row * n;
-      if (targets[row] < 0) {
-        std::fill_n(dx, n, Out{});
-        loss[row] = 0;
-      } else {
+      Out* dx = gradient.defined() ? gradient.data<Out>() + row * n : nullptr;
+      if (targets[row] >= 0) {
         loss[row] = row_loss(logits.data<T>() + row * n, n, targets[row], scale, dx);
+      } else {
+        loss[row] = 0;
+        if (dx != nullptr) std::fill_n(dx, n, Out{});
       }
     }
   });
@@ -85,7 +87,9 @@ void linear_cross_entropy_of(const Tensor& x, const Tensor& weight, const Tensor
       std::min(rows, std::max(kMinimumRows, kChunkBytes / static_cast<int64_t>(sizeof(T)) / n));
   const Tensor scratch = Tensor::empty({per_chunk, n}, x.dtype());
   const bool narrow = weight.dtype() == DType::bf16;
-  const Tensor gradient_scratch = narrow ? Tensor::empty({per_chunk, n}, DType::bf16) : scratch;
+  const bool differentiates = result.dx.defined();
+  const Tensor gradient_scratch =
+      narrow && differentiates ? Tensor::empty({per_chunk, n}, DType::bf16) : scratch;
   const Tensor operand = narrow ? ops::cast(x, DType::bf16) : x;
   bool first = true;
   for (int64_t begin = 0; begin < rows; begin += per_chunk) {
@@ -93,10 +97,10 @@ void linear_cross_entropy_of(const Tensor& x, const Tensor& weight, const Tensor
     const Tensor logits = scratch.slice(0, end - begin);
     const Tensor input = operand.slice(begin, end);
     ops::matmul_into(input, Transpose::no, weight, Transpose::yes, logits, false);
-    const Tensor gradient = gradient_scratch.slice(0, end - begin);
+    const Tensor gradient = differentiates ? gradient_scratch.slice(0, end - begin) : Tensor();
     chunk_losses<T, Out>(logits, targets.data<int32_t>() + begin, static_cast<T>(logit_scale),
                          result.loss.data<T>() + begin, gradient);
-    if (!result.dx.defined()) continue;
+    if (!differentiates) continue;
     ops::matmul_into(gradient, Transpose::no, weight, Transpose::no, result.dx.slice(begin, end), false);
     ops::matmul_into(gradient, Transpose::yes, input, Transpose::no, result.dweight, !first);
     first = false;

@@ -122,7 +122,8 @@ TEST_CASE("linear_cross_entropy: rows without a target contribute nothing") {
   CHECK(bit_equal(no_rows.dweight, Tensor::zeros({6, 3})));
 }
 
-TEST_CASE("linear_cross_entropy: a large vocabulary needs no [T, V] tensor") {
+TEST_CASE("linear_cross_entropy: a large vocabulary needs no [T, V] tensor" *
+          doctest::test_suite("numerics")) {
   const int64_t rows = 384, vocabulary = 128815;
   const Tensor x = random_tensor({rows, 2}, DType::f32, 7);
   const Tensor weight = random_tensor({vocabulary, 2}, DType::f32, 8);
@@ -136,6 +137,19 @@ TEST_CASE("linear_cross_entropy: a large vocabulary needs no [T, V] tensor") {
     memory.release_cached();
     CHECK(result.sum / 307 > 10);
     CHECK(result.sum / 307 < 20);
+  }
+}
+
+TEST_CASE("linear_cross_entropy: the same losses with gradients and without") {
+  const Tensor x = random_tensor({300, 40}, DType::f32, 7);
+  const Tensor targets = targets_of(300, 500);
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    const Tensor weight = random_tensor({500, 40}, DType::f32, 8).to(dtype);
+    const auto with = ops::linear_cross_entropy(x, weight, targets, 0.5, ops::WithGradients::yes);
+    const auto without = ops::linear_cross_entropy(x, weight, targets, 0.5, ops::WithGradients::no);
+    CHECK(bit_equal(without.loss, with.loss));
+    CHECK(without.sum == with.sum);
+    CHECK((with.dx.defined() && !without.dx.defined() && !without.dweight.defined()));
   }
 }
 
