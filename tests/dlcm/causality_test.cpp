@@ -130,7 +130,8 @@ std::vector<ModelConfig> configurations() {
   return all;
 }
 
-TEST_CASE("no boundary and no logit depends on a later token or on another document") {
+TEST_CASE("no boundary and no logit depends on a later token or on another document" *
+          doctest::test_suite("numerics")) {
   for (const DType dtype : {DType::f32, DType::bf16}) {
     CAPTURE(dtype);
     int64_t equal_counts = 0;

@@ -30,7 +30,8 @@ ModelConfig config_of(ModelKind kind) {
   return config;
 }
 
-TEST_CASE("memory of a step: linear in the tokens, as no tensor is T x T or T x M") {
+TEST_CASE("memory of a step: linear in the tokens, as no tensor is T x T or T x M" *
+          doctest::test_suite("numerics")) {
   for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
     const ModelConfig config = config_of(kind);
     for (const DType dtype : {DType::f32, DType::bf16}) {
@@ -48,7 +49,7 @@ TEST_CASE("memory of a step: linear in the tokens, as no tensor is T x T or T x 
   CHECK(peak_of(dense, 2048, nn::Recompute::none) / peak_of(dense, 512, nn::Recompute::none) > 5);
 }
 
-TEST_CASE("memory of a step: recompute = block keeps less") {
+TEST_CASE("memory of a step: recompute = block keeps less" * doctest::test_suite("numerics")) {
   for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
     ModelConfig config = config_of(kind);
     config.encoder_layers = config.decoder_layers = config.backbone_layers = 4;

@@ -148,7 +148,7 @@ TEST_CASE("evaluation draws the reference's boundaries and losses") {
   }
 }
 
-TEST_CASE("gradient check of the whole model") {
+TEST_CASE("gradient check of the whole model" * doctest::test_suite("numerics")) {
   for (const char* name : {"default", "decoupled_containing", "learned_ema", "each_token", "transformer"}) {
     CAPTURE(name);
     const Golden golden("dlcm.h5", name);

@@ -181,7 +181,8 @@ Check check_of(Varied varied, const std::vector<int64_t>& widths) {
   return check;
 }
 
-TEST_CASE("muP: activation sizes do not depend on the token width; without it they grow") {
+TEST_CASE("muP: activation sizes do not depend on the token width; without it they grow" *
+          doctest::test_suite("numerics")) {
   const Check check = check_of(Varied::token_width, {32, 64, 128, 256});
   CHECK(check.off.at("encoder") > 0.25);
   CHECK(check.off.at("concepts pooled") > 0.25);
@@ -189,7 +190,8 @@ TEST_CASE("muP: activation sizes do not depend on the token width; without it th
   CHECK(check.off.at("logits") > 0.5);
 }
 
-TEST_CASE("muP: activation sizes do not depend on the concept width; without it they grow") {
+TEST_CASE("muP: activation sizes do not depend on the concept width; without it they grow" *
+          doctest::test_suite("numerics")) {
   const Check check = check_of(Varied::concept_width, {48, 96, 192, 384});
   CHECK(check.off.at("backbone") > 0.25);
   CHECK(check.off.at("cross-attention") > 0.15);

@@ -12,7 +12,7 @@
 using namespace dlcm;
 using namespace dlcm::test;
 
-TEST_CASE("bf16 products in emulated tiles") {
+TEST_CASE("bf16 products in emulated tiles" * doctest::test_suite("numerics")) {
   check_bf16_gemm(gemm_by_kernel<cpu::TileKernel<EmulatedTiles>>);
   CHECK(EmulatedTiles::configured_threads() == 0);
 }

@@ -80,7 +80,7 @@ void check_estimate(Config config, int64_t micro_tokens) {
   CHECK(estimate > 0.9 * taken);
 }
 
-TEST_CASE("training memory: it is near what a step takes") {
+TEST_CASE("training memory: it is near what a step takes" * doctest::test_suite("numerics")) {
   Config config;
   config.model.token.width = 128;
   config.model.token.ff = 512;
