@@ -37,8 +37,7 @@ size_t size_class(size_t bytes) {
   return (size + step - 1) / step * step;
 }
 
-// What blocks of one size come from the system in: as many as leave at most an eighth of its huge pages
-// unused.
+// What blocks of one size come from the system in: as few huge pages as leave at most an eighth unused.
 struct Slab {
   size_t blocks, bytes;
 };
@@ -46,10 +45,9 @@ struct Slab {
 Slab slab_of(size_t size, Device device) {
   constexpr size_t kSmallestCut = size_t{32} << 10;
   if (!kCaching || !device.is_cpu() || size < kSmallestCut || size >= kHugePage) return {1, size};
-  for (size_t blocks = 1;; ++blocks) {
-    const size_t bytes = (blocks * size + kHugePage - 1) / kHugePage * kHugePage;
-    if (bytes - blocks * size <= bytes / 8) return {blocks, bytes};
-  }
+  size_t bytes = kHugePage;
+  while (bytes % size > bytes / 8) bytes += kHugePage;
+  return {bytes / size, bytes};
 }
 
 }  // namespace
@@ -70,13 +68,15 @@ void* Allocator::take_block(size_t bytes) {
   const std::lock_guard lock(mutex_);
   SizeClass& list = classes_[size];
   list.last_use = ++allocations_;
-  most_allocated_ = std::max(most_allocated_, statistics_.allocated_bytes + static_cast<int64_t>(bytes));
+  const int64_t most_before = std::exchange(
+      most_allocated_, std::max(most_allocated_, statistics_.allocated_bytes + static_cast<int64_t>(bytes)));
   void* block = nullptr;
   if (!list.cached.empty()) {
     block = list.cached.back();
     list.cached.pop_back();
   } else {
     block = cut_block(size, list);
+    if (block == nullptr) most_allocated_ = most_before;
     DLCM_CHECK(block != nullptr, "out of memory on ", device_, ": ", bytes, " bytes asked for, ",
                statistics_.allocated_bytes, " in use");
   }
@@ -141,6 +141,7 @@ void Allocator::watch() {
 
 std::vector<HeldBytes> Allocator::unwatch() {
   const std::lock_guard lock(mutex_);
+  DLCM_CHECK(held_, "allocator: unwatch() without watch()");
   const std::vector<HeldBytes> result = held_->at_peak();
   held_.reset();
   return result;

@@ -66,8 +66,8 @@ std::vector<std::unique_ptr<SequenceState>> states_after(const LanguageModel& mo
   return states;
 }
 
-// Bytes of weights that a decoding step of a transformer reads; a DLCM reads those of the backbone less
-// often.
+// Bytes of weights that a decoding step of a transformer reads. (A DLCM reads those of the backbone less
+// often.)
 int64_t packed_bytes(const LanguageModel& model) {
   int64_t bytes = 0;
   for (const nn::Parameter* parameter : model.parameters())
@@ -133,6 +133,7 @@ void add_streams(const LanguageModel& model, const BenchmarkOptions& options, co
                                              {"memory_share", "its weights, of memory limit", Unit::share},
                                              {"tokens_per_concept", "tokens/concept", Unit::number}});
   std::vector<Table> operators;
+  const bool has_concepts = model.config().kind == ModelKind::dlcm;
   const double bytes = static_cast<double>(packed_bytes(model));
   for (const int64_t streams : {1, 16}) {
     const Decoding decoding = decode(model, ragged_lengths(streams), kRunSteps, options.seconds);
@@ -142,8 +143,8 @@ void add_streams(const LanguageModel& model, const BenchmarkOptions& options, co
     append_times(row, decoding.step);
     row.insert(row.end(),
                {decoding.tokens / run.median, decoding.tokens / run.smallest,
-                ratio(bytes * static_cast<double>(kRunSteps) / limits.memory_bytes(), run.smallest),
-                model.config().kind == ModelKind::dlcm ? Value(decoding.tokens_per_concept) : Value()});
+                has_concepts ? Value() : ratio(bytes * kRunSteps / limits.memory_bytes(), run.smallest),
+                has_concepts ? Value(decoding.tokens_per_concept) : Value()});
     operators.push_back(operator_table(concat("operators_", streams),
                                        concat("Decoding, streams: ", streams, ", time by operator"),
                                        decoding.operators, kRunSteps, decoding.last_run, limits));

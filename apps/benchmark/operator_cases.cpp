@@ -7,6 +7,7 @@
 #include "nn/sequence_layout.h"
 #include "tensor/ops/attention.h"
 #include "tensor/ops/boundary_probability.h"
+#include "tensor/ops/cast.h"
 #include "tensor/ops/cross_entropy.h"
 #include "tensor/ops/elementwise.h"
 #include "tensor/ops/embedding.h"
@@ -32,7 +33,7 @@ using Run = std::function<std::vector<Tensor>()>;
 class Cases {
  public:
   Cases(const Config& config, const VisitCase& visit)
-      : model_(config.model), visit_(visit), batch_(random_batch(config, 1)) {}
+      : model_(config.model), dtype_(config.train.dtype), visit_(visit), batch_(random_batch(config, 1)) {}
 
   void run() {
     embeddings();
@@ -59,6 +60,8 @@ class Cases {
 
   // A new one each time, so that no two operands are the same.
   Tensor random(Shape shape) { return random_tensor(std::move(shape), ++seed_); }
+  // What a matrix product reads.
+  Tensor operand(Shape shape) { return random(std::move(shape)).to(dtype_); }
 
   void embeddings();
   void norms(const std::string& rows, const StackConfig& stack, int64_t count);
@@ -77,6 +80,7 @@ class Cases {
   void dense_cross_attention(const Tensor& q, const Tensor& k, const Tensor& v);
 
   const ModelConfig& model_;
+  DType dtype_;
   const VisitCase& visit_;
   PackedBatch batch_;
   Segmentation segmentation_;
@@ -109,8 +113,9 @@ void Cases::norms(const std::string& rows, const StackConfig& stack, int64_t cou
     const ops::RmsNormGradients result = ops::rms_norm_backward(dy, x, gain, rstd);
     return std::vector{result.dx, result.dgain};
   });
+  const DType dtype = dtype_;
   forward("residual_rms_norm, " + rows, {x, delta, gain}, [=] {
-    const ops::ResidualRmsNorm result = ops::residual_rms_norm(x, delta, gain, kEpsilon, x.dtype());
+    const ops::ResidualRmsNorm result = ops::residual_rms_norm(x, delta, gain, kEpsilon, dtype);
     return std::vector{result.sum, result.y, result.rstd};
   });
   backward("residual_rms_norm, " + rows, {d_sum, dy, x, gain, rstd}, [=] {
@@ -128,17 +133,18 @@ void Cases::block(const std::string& rows, const StackConfig& stack, const Tenso
   const Tensor gate = random({count, stack.ff});
   const Tensor up = random({count, stack.ff});
   const Tensor d_hidden = random({count, stack.ff});
-  forward("swiglu, " + rows, {gate, up}, [=] { return std::vector{ops::swiglu(gate, up)}; });
+  const DType dtype = dtype_;
+  forward("swiglu, " + rows, {gate, up}, [=] { return std::vector{ops::swiglu(gate, up, dtype)}; });
   backward("swiglu, " + rows, {d_hidden, gate, up}, [=] {
     const ops::SwigluGradients result =
-        ops::swiglu_backward(Tensor(d_hidden), Tensor(gate), Tensor(up), gate.dtype());
+        ops::swiglu_backward(Tensor(d_hidden), Tensor(gate), Tensor(up), dtype);
     return std::vector{result.dgate, result.dup, result.y};
   });
 }
 
 void Cases::linears(const std::string& rows, const StackConfig& stack, int64_t count) {
-  const Tensor x = random({count, stack.width});
-  const Tensor weight = random({stack.ff, stack.width});
+  const Tensor x = operand({count, stack.width});
+  const Tensor weight = operand({stack.ff, stack.width});
   const Tensor dy = random({count, stack.ff});
   forward("linear, " + rows, {x, weight}, [=] { return std::vector{ops::linear(x, weight)}; });
   backward("linear, " + rows + ", input", {dy, weight},
@@ -151,21 +157,22 @@ void Cases::self_attention(const std::string& rows, const StackConfig& stack, co
   const nn::SequenceLayout layout = nn::make_layout(cu_seqlens, stack.head_dim(), DType::f32);
   const int64_t count = layout.rotary.size(0);
   const Tensor q = random({count, stack.heads, stack.head_dim()});
-  const Tensor k = random({count, stack.kv_heads, stack.head_dim()});
-  const Tensor v = random({count, stack.kv_heads, stack.head_dim()});
+  const Tensor k = operand({count, stack.kv_heads, stack.head_dim()});
+  const Tensor v = operand({count, stack.kv_heads, stack.head_dim()});
   const Tensor positions = nn::positions_of(cu_seqlens);
   forward("rotary_table, " + rows, {positions},
           [=] { return std::vector{ops::rotary_table(positions, q.size(2), nn::kRotaryBase, DType::f32)}; });
   const Tensor gain = random({stack.head_dim()});
   const Tensor dy = random(q.shape());
+  const DType dtype = dtype_;
   forward("rms_norm_rotary, " + rows, {q, gain, layout.rotary},
-          [=] { return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, q.dtype())}; });
+          [=] { return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, dtype)}; });
   backward("rms_norm_rotary, " + rows, {dy, q, gain, layout.rotary}, [=] {
     const ops::RmsNormGradients result =
         ops::rms_norm_rotary_backward(Tensor(dy), q, gain, kEpsilon, layout.rotary);
     return std::vector{result.dx, result.dgain};
   });
-  attention("attention, " + rows, q, k, v, layout.causal);
+  attention("attention, " + rows, q.to(dtype_), k, v, layout.causal);
 }
 
 void Cases::attention(const std::string& name, const Tensor& q, const Tensor& k, const Tensor& v,
@@ -189,6 +196,7 @@ void Cases::elementwise(const StackConfig& stack) {
   forward("add", {a, b}, [=] { return std::vector{ops::add(a, b)}; });
   forward("multiply", {a, b}, [=] { return std::vector{ops::multiply(a, b)}; });
   forward("scale", {a}, [=] { return std::vector{ops::scale(a, 0.5)}; });
+  forward("cast, to bf16", {a}, [=] { return std::vector{ops::cast(a, DType::bf16)}; });
   // In place: the target is read and written.
   forward("add_into", {a, b}, [=] {
     ops::add_into(b, a);
@@ -214,7 +222,7 @@ void Cases::elementwise(const StackConfig& stack) {
 // Gradients are made together with the loss: "backward" is both.
 void Cases::loss() {
   const Tensor x = random({batch_.token_count(), model_.token.width});
-  const Tensor weight = random({model_.vocab_size, model_.token.width});
+  const Tensor weight = operand({model_.vocab_size, model_.token.width});
   const Tensor& targets = batch_.targets;
   forward("linear_cross_entropy", {x, weight, targets}, [=] {
     return std::vector{ops::linear_cross_entropy(x, weight, targets, 1.0, ops::WithGradients::no).loss};
@@ -281,7 +289,7 @@ void Cases::cross_attention() {
   const Tensor q = random({batch_.token_count(), token.heads, token.head_dim()});
   const Tensor k = random({segmentation_.count, token.kv_heads, token.head_dim()});
   const Tensor v = random(k.shape());
-  attention("cross-attention, segment", q, k, v,
+  attention("cross-attention, segment", q.to(dtype_), k.to(dtype_), v.to(dtype_),
             concept_ranges(segmentation_, batch_.cu_seqlens, model_.cross_attention, DType::f32));
   replicated_cross_attention(q, k, v);
   const double scores = 4.0 * static_cast<double>(token.heads) * static_cast<double>(q.size(0)) *
@@ -289,29 +297,32 @@ void Cases::cross_attention() {
   if (scores <= kMostDenseBytes) dense_cross_attention(q, k, v);
 }
 
-// Gathering the copies of keys and values counts, and adding up their gradients.
+// Gathering the copies of keys and values counts, rounding them, and adding up their gradients.
 void Cases::replicated_cross_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
   const ops::AttentionLayout layout =
       replicated_ranges(segmentation_, batch_.cu_seqlens, model_.cross_attention, DType::f32);
   const Tensor& concept_of = segmentation_.concept_of;
-  forward("cross-attention, replicated", {q, k, v, concept_of}, [=] {
-    const ops::Attention result =
-        ops::attention(q, ops::gather_rows(k, concept_of), ops::gather_rows(v, concept_of), layout);
+  const auto copied = [concept_of, dtype = dtype_](const Tensor& rows) {
+    return ops::cast(ops::gather_rows(rows, concept_of), dtype);
+  };
+  const Tensor query = q.to(dtype_);
+  forward("cross-attention, replicated", {query, k, v, concept_of}, [=] {
+    const ops::Attention result = ops::attention(query, copied(k), copied(v), layout);
     return std::vector{result.o, result.lse};
   });
-  const Tensor copied_k = ops::gather_rows(k, concept_of);
-  const Tensor copied_v = ops::gather_rows(v, concept_of);
-  const ops::Attention result = ops::attention(q, copied_k, copied_v, layout);
+  const Tensor copied_k = copied(k), copied_v = copied(v);
+  const ops::Attention result = ops::attention(query, copied_k, copied_v, layout);
   const Tensor d_o = random(q.shape());
-  backward("cross-attention, replicated", {d_o, q, copied_k, copied_v, result.o, result.lse, concept_of},
+  backward("cross-attention, replicated", {d_o, query, copied_k, copied_v, result.o, result.lse, concept_of},
            [=] {
              const ops::AttentionGradients gradients =
-                 ops::attention_backward(d_o, q, copied_k, copied_v, result, layout);
+                 ops::attention_backward(d_o, query, copied_k, copied_v, result, layout);
              return std::vector{gradients.dq, ops::gather_rows_backward(gradients.dk, concept_of, k.size(0)),
                                 ops::gather_rows_backward(gradients.dv, concept_of, k.size(0))};
            });
 }
 
+// The plain form, which knows float32 alone.
 void Cases::dense_cross_attention(const Tensor& q, const Tensor& k, const Tensor& v) {
   const ops::AttentionLayout layout =
       concept_ranges(segmentation_, batch_.cu_seqlens, model_.cross_attention, DType::f32);

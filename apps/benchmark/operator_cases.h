@@ -1,5 +1,6 @@
 // One call of every operator at the sizes of a configuration: T = train.micro_tokens tokens in documents of
-// train.context, M = about T / R concepts, the widths, heads and vocabulary of the model.
+// train.context, M = about T / R concepts, the widths, heads and vocabulary of the model. What matrix
+// products read is of train.dtype.
 #pragma once
 
 #include <functional>

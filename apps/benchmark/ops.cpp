@@ -3,6 +3,7 @@
 #include "apps/benchmark/benchmarks.h"
 #include "apps/benchmark/operator_cases.h"
 #include "apps/benchmark/rates.h"
+#include "tensor/check.h"
 #include "tensor/profile.h"
 
 namespace dlcm::apps {
@@ -40,7 +41,7 @@ void benchmark_ops(const BenchmarkOptions& options, Report& report) {
   const MachineLimits limits = measure_limits(std::min(1.0, 2 * options.seconds), options.config.train.dtype);
   report.groups.push_back(machine_facts(limits));
   Table table = {"operators",
-                 "Operators, float32",
+                 concat("Operators, what products read in ", options.config.train.dtype),
                  {{"name", "operator"}, {"pass", "pass"}, {"shape", "first input"}},
                  {}};
   append_rate_columns(table.columns);

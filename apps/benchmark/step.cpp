@@ -25,20 +25,25 @@ struct MeasuredSteps {
 };
 
 // An untrained predictor places boundaries anywhere; decisions of our own make concepts of R tokens on
-// average, as they are after training. Empty where there is nothing to train.
-std::vector<Tensor> boundaries_of(const ModelConfig& config, const std::vector<PackedBatch>& batches) {
+// average, as they are after training, others in each step, as their number varies then too. Empty where
+// there is nothing to train.
+std::vector<Tensor> boundaries_of(const ModelConfig& config, const std::vector<PackedBatch>& batches,
+                                  int64_t step) {
+  const uint64_t seed = static_cast<uint64_t>(step) * batches.size();
   if (!has_untrained_boundaries(config)) return {};
   std::vector<Tensor> boundaries;
   for (const PackedBatch& batch : batches) {
     boundaries.push_back(
-        random_boundaries(batch.cu_seqlens, config.boundary.tokens_per_concept, boundaries.size()));
+        random_boundaries(batch.cu_seqlens, config.boundary.tokens_per_concept, seed + boundaries.size()));
   }
   return boundaries;
 }
 
-MeasuredSteps measure_steps(Trainer& trainer, const std::vector<PackedBatch>& batches,
-                            const std::vector<Tensor>& boundaries, double seconds) {
-  for (int64_t step = 1; step < kWarmUpSteps; ++step) trainer.step(step, batches, boundaries);
+MeasuredSteps measure_steps(Trainer& trainer, const ModelConfig& config,
+                            const std::vector<PackedBatch>& batches, double seconds) {
+  for (int64_t step = 1; step < kWarmUpSteps; ++step) {
+    trainer.step(step, batches, boundaries_of(config, batches, step));
+  }
   MeasuredSteps result;
   Allocator& memory = allocator(Device::cpu());
   memory.reset_peak();
@@ -46,8 +51,9 @@ MeasuredSteps measure_steps(Trainer& trainer, const std::vector<PackedBatch>& ba
   std::vector<double> measured;
   profile_start();
   while (measured.size() < kFewestSteps || result.seconds < seconds) {
-    const Clock::time_point begin = Clock::now();
     const auto step = kWarmUpSteps + static_cast<int64_t>(measured.size());
+    const std::vector<Tensor> boundaries = boundaries_of(config, batches, step);
+    const Clock::time_point begin = Clock::now();
     result.tokens_per_concept = trainer.step(step, batches, boundaries).pass.tokens_per_concept;
     measured.push_back(seconds_since(begin));
     result.seconds += measured.back();
@@ -82,11 +88,10 @@ Table memory_table(Trainer& trainer, const std::vector<PackedBatch>& batches,
 void benchmark_step(const BenchmarkOptions& options, Report& report) {
   const Config& config = options.config;
   const std::vector<PackedBatch> batches = random_batches(config, 1);
-  const std::vector<Tensor> boundaries = boundaries_of(config.model, batches);
   Trainer trainer(config);
-  trainer.step(0, batches, boundaries);
+  trainer.step(0, batches, boundaries_of(config.model, batches, 0));
   const double to_first_step = seconds_since(options.program_begin);
-  const MeasuredSteps steps = measure_steps(trainer, batches, boundaries, options.seconds);
+  const MeasuredSteps steps = measure_steps(trainer, config.model, batches, options.seconds);
   const MachineLimits limits = measure_limits(std::min(options.seconds, 0.5), options.config.train.dtype);
   report.groups.push_back(machine_facts(limits));
 
@@ -119,7 +124,8 @@ void benchmark_step(const BenchmarkOptions& options, Report& report) {
         {"seconds_to_first_step", "program's begin to first step's end, s", to_first_step, Unit::number}}});
   report.tables.push_back(operator_table("operators", "Time by operator, exclusive", steps.operators,
                                          timing.runs, steps.seconds, limits));
-  report.tables.push_back(memory_table(trainer, batches, boundaries, kWarmUpSteps + timing.runs));
+  const int64_t next = kWarmUpSteps + timing.runs;
+  report.tables.push_back(memory_table(trainer, batches, boundaries_of(config.model, batches, next), next));
   report.notes.push_back(
       "FLOPs/token: from the configuration (R tokens per concept); the operators count what they do.");
 }

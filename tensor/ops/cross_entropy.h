@@ -3,7 +3,8 @@
 //
 //   logits_t = logit_scale x_t W^T (Eq. 21),   loss_t = log sum_v exp(logits_tv) - logits_t[target_t]
 //
-// x [T, d], weight [V, d], both f32 or both f64; targets [T] i32, -1 where nothing is to be predicted (loss
+// x [T, d], weight [V, d], both f32 or both f64, or the weight alone bf16: its products are then those of x
+// and of the logits' gradients rounded to it; targets [T] i32, -1 where nothing is to be predicted (loss
 // 0, no gradient). Throws Error naming position, target and V where a target is outside [-1, V).
 #pragma once
 

@@ -89,6 +89,9 @@ void check_packed(const Tensor& x, const PackedWeight& weight, const PackedWeigh
              "; expected rows of x as long as those of the weight");
   DLCM_CHECK(weight.arithmetic() == first.arithmetic(), "linear_many: weights packed for ",
              first.arithmetic(), " and for ", weight.arithmetic());
+  const bool rounds = x.dtype() == DType::f32 && weight.arithmetic() == DType::bf16;
+  DLCM_CHECK(x.dtype() == weight.arithmetic() || rounds, "linear: x is ", x.dtype(),
+             ", the weight packed for products in ", weight.arithmetic());
 }
 
 double flops_of(int64_t m, int64_t n, int64_t k) {
@@ -160,6 +163,7 @@ Tensor linear(const Tensor& x, const PackedWeight& weight) {
 }
 
 std::vector<Tensor> linear_many(const Tensor& x, std::span<const PackedWeight* const> weights) {
+  if (weights.empty()) return {};
   const AllocationScope made_by("matmul");
   const int64_t rows = rows_of(x);
   double flops = 0;

@@ -45,9 +45,9 @@ void check_times(const json& row) {
   CHECK(row["ms"] <= row["max_ms"]);
 }
 
-void check_machine(const json& report, const std::string& what) {
+void check_machine(const json& report, const std::string& what, const std::string& dtype = "f32") {
   CHECK(report["benchmark"] == what);
-  CHECK(report["dtype"] == "f32");
+  CHECK(report["dtype"] == dtype);
   for (const std::string key : {"cpu", "matrix_engine", "version", "build"}) {
     CHECK(report["machine"][key].is_string());
   }
@@ -91,7 +91,9 @@ TEST_CASE("benchmark step: times, FLOPs, bytes, and shares that add up to 1") {
     REQUIRE(row_named(report["operators"], "other") != nullptr);
     int64_t held = 0;
     for (const json& row : report["memory"]) held += row["bytes"].get<int64_t>();
-    CHECK(held == step["peak_bytes"]);
+    // Of one more step, which has another number of concepts.
+    CHECK(static_cast<double>(held) == doctest::Approx(step["peak_bytes"].get<double>()).epsilon(0.05));
+    if (kind == ModelKind::transformer) CHECK(held == step["peak_bytes"]);
     for (const std::string name : {"held before", "matmul", "attention"}) {
       CAPTURE(name);
       CHECK(row_named(report["memory"], name) != nullptr);
@@ -101,18 +103,21 @@ TEST_CASE("benchmark step: times, FLOPs, bytes, and shares that add up to 1") {
 }
 
 TEST_CASE("benchmark ops: every operator forward and backward, cross-attention three ways") {
-  const json report = report_of("ops");
-  check_machine(report, "ops");
-  for (const json& row : report["operators"]) {
-    CAPTURE(row["name"]);
-    check_times(row);
-    check_numbers(row, {"gb_per_s", "memory_share"});
-    const bool moves_only =
-        row["pass"] == "forward" && (row["name"] == "embedding" || row["name"] == "gather_rows");
-    CHECK(row["gflops"].is_number() != moves_only);
-  }
-  for (const std::string way : {"segment", "replicated", "dense"}) {
-    CHECK(row_named(report["operators"], "cross-attention, " + way) != nullptr);
+  for (const std::string dtype : {"f32", "bf16"}) {
+    const json report = report_of("ops --dtype " + dtype);
+    check_machine(report, "ops", dtype);
+    for (const json& row : report["operators"]) {
+      CAPTURE(row["name"]);
+      check_times(row);
+      check_numbers(row, {"gb_per_s", "memory_share"});
+      const std::string name = row["name"];
+      const bool moves_only = row["pass"] == "forward" &&
+                              (name == "embedding" || name == "gather_rows" || name.starts_with("cast"));
+      CHECK(row["gflops"].is_number() != moves_only);
+    }
+    for (const std::string way : {"segment", "replicated", "dense"}) {
+      CHECK(row_named(report["operators"], "cross-attention, " + way) != nullptr);
+    }
   }
 }
 
@@ -135,7 +140,8 @@ TEST_CASE("benchmark generate: prefill and ragged decoding") {
   CHECK(report["positions"][0]["position"] == context);
   check_times(report["positions"][0]);
   check_numbers(report["positions"][0], {"mean_ms"});
-  check_numbers(report["decode"][0], {"tokens_per_second_highest", "memory_share", "tokens_per_concept"});
+  check_numbers(report["decode"][0], {"tokens_per_second_highest", "tokens_per_concept"});
+  CHECK(report["decode"][0]["memory_share"].is_null());  // how often the backbone is read varies
 }
 
 TEST_CASE("benchmark matmul: the model's shapes, squares and decoding against the alternative") {

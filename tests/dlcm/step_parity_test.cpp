@@ -6,6 +6,7 @@
 
 #include "autograd/tape.h"
 #include "dlcm/model.h"
+#include "tensor/allocator.h"
 #include "tests/dlcm/small_model.h"
 
 namespace dlcm {
@@ -201,6 +202,29 @@ TEST_CASE("long prefills and steps equal the whole pass") {
     CHECK(seen.last_is_inside > 0);
   }
 }
+
+#ifndef __SANITIZE_ADDRESS__  // where the allocator keeps nothing
+TEST_CASE("steps take no memory from the system between the growths of the caches") {
+  for (const ModelKind kind : {ModelKind::transformer, ModelKind::dlcm}) {
+    ModelConfig config = test::small_config();
+    config.kind = kind;
+    const std::unique_ptr<LanguageModel> model = model_with({DType::bf16, true, {}}, config, 3);
+    const autograd::NoGrad no_grad;
+    const std::unique_ptr<SequenceState> state = model->new_state();
+    SequenceState* const states[] = {state.get()};
+    const auto calls_of_steps = [&](int32_t begin, int32_t end) {
+      const int64_t before = allocator(Device::cpu()).statistics().system_calls;
+      for (int32_t token = begin; token < end; ++token) {
+        const int32_t tokens[] = {token % 29};
+        model->logits(model->step(tokens, states).hidden);
+      }
+      return allocator(Device::cpu()).statistics().system_calls - before;
+    };
+    calls_of_steps(0, 70);  // room for 64 rows, then for 128
+    CHECK(calls_of_steps(70, 128) == 0);
+  }
+}
+#endif
 
 TEST_CASE("packed weights give the bits of the weights themselves") {
   const Documents documents = test::random_documents({30, 50}, 29, 12);

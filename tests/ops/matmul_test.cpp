@@ -164,6 +164,24 @@ TEST_CASE("linear_many: errors") {
                        "linear: x has shape [3, 4], the packed weight [2, 5]; expected rows of x as long as "
                        "those of the weight",
                        Error);
+  const auto product = [](DType x, DType weight, DType arithmetic) {
+    return ops::linear(Tensor::zeros({3, 4}, x),
+                       ops::PackedWeight(Tensor::zeros({2, 4}, weight), arithmetic));
+  };
+  CHECK_THROWS_WITH_AS(product(DType::f32, DType::f64, DType::f64),
+                       "linear: x is f32, the weight packed for products in f64", Error);
+  CHECK_THROWS_WITH_AS(product(DType::f64, DType::f32, DType::f32),
+                       "linear: x is f64, the weight packed for products in f32", Error);
+  CHECK_THROWS_WITH_AS(product(DType::bf16, DType::f32, DType::f32),
+                       "linear: x is bf16, the weight packed for products in f32", Error);
+}
+
+TEST_CASE("linear_many: no weights, no rows, nothing to sum") {
+  CHECK(ops::linear_many(Tensor::zeros({3, 4}), {}).empty());
+  const ops::PackedWeight weight(Tensor::zeros({2, 4}), DType::f32), none(Tensor::zeros({2, 0}), DType::f32);
+  const ops::PackedWeight *const twice[] = {&weight, &weight}, *const empty[] = {&none};
+  for (const Tensor& y : ops::linear_many(Tensor::zeros({0, 4}), twice)) CHECK(y.shape() == Shape{0, 2});
+  CHECK(bit_equal(ops::linear_many(Tensor::zeros({3, 0}), empty).front(), Tensor::zeros({3, 2})));
 }
 
 TEST_CASE("matmul_into accumulates") {

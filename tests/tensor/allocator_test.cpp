@@ -92,6 +92,7 @@ TEST_CASE("allocator: blocks smaller than a huge page share slabs, which go back
     const int64_t reserved = pool.statistics().reserved_bytes;
     CHECK(reserved % static_cast<int64_t>(kPage) == 0);
     CHECK(used >= reserved / 3 * 2 * 7 / 8);
+    if ((bytes & (bytes - 1)) == 0) CHECK(used == reserved / 3 * 2);
     for (size_t i = 0; i < blocks.size(); ++i) {
       CHECK(reinterpret_cast<uintptr_t>(blocks[i].get()) % 64 == 0);
       for (size_t j = 0; j < i; ++j) {
@@ -109,6 +110,20 @@ TEST_CASE("allocator: blocks smaller than a huge page share slabs, which go back
     pool.release_cached();
     CHECK(pool.statistics().reserved_bytes == reserved / 3);
   }
+}
+
+TEST_CASE("allocator: what is held of slabs stays within bounds, however sizes vary") {
+  Allocator pool(Device::cpu());
+  size_t most = 0;
+  for (size_t bytes = size_t{32} << 10; bytes < size_t{2} << 20; bytes += size_t{20} << 10) {
+    std::vector<std::shared_ptr<void>> blocks;
+    size_t held = 0;
+    for (; held < size_t{100} << 20; held += bytes) blocks.push_back(pool.allocate(bytes));
+    most = std::max(most, held);
+    CHECK(pool.statistics().reserved_bytes <= static_cast<int64_t>(most + most / 2 + (size_t{64} << 20)));
+  }
+  pool.release_cached();
+  CHECK(pool.statistics().reserved_bytes == 0);
 }
 
 TEST_CASE("allocator: blocks are aligned, distinct and whole, none of size 0 is null") {
@@ -132,7 +147,7 @@ TEST_CASE("allocator: threads may allocate and free at once") {
     for (int thread = 0; thread < 3; ++thread) {
       threads.emplace_back([&pool, thread] {
         for (size_t i = 0; i < 300; ++i) {
-          const auto block = pool.allocate(64 + i % 7 * 100);
+          const auto block = pool.allocate(i % 2 == 0 ? 64 + i % 7 * 100 : size_t{40} << 10);
           std::memset(block.get(), thread, 64);
         }
       });
@@ -144,6 +159,7 @@ TEST_CASE("allocator: threads may allocate and free at once") {
 TEST_CASE("allocator: what no machine has is an error, not a crash") {
   Allocator pool(Device::cpu());
   CHECK_THROWS_AS(pool.allocate(size_t{1} << 62), Error);
+  CHECK_THROWS_WITH_AS(pool.unwatch(), "allocator: unwatch() without watch()", Error);
 #if !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)  // they abort where the system's allocator would say no
   CHECK_THROWS_AS(pool.allocate(size_t{1} << 59), Error);

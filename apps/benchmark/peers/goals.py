@@ -22,12 +22,14 @@ CONFIGS = os.path.join(ROOT, "apps", "configs")
 def last_json(command):
     """What a command's last line of output says, or None where it fails: the table then has a gap."""
     print("goals:", " ".join(command), file=sys.stderr)
-    run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
-    lines = run.stdout.strip().splitlines()
-    if run.returncode != 0 or not lines:
+    try:
+        run = subprocess.run(command, stdout=subprocess.PIPE, text=True)
+        if run.returncode == 0:
+            return json.loads(run.stdout.strip().splitlines()[-1])
         print(f"goals: ended with {run.returncode}", file=sys.stderr)
-        return None
-    return json.loads(lines[-1])
+    except (OSError, IndexError, json.JSONDecodeError) as error:
+        print(f"goals: {error}", file=sys.stderr)
+    return None
 
 
 class Peers:
@@ -47,7 +49,8 @@ class Peers:
 
     @staticmethod
     def script(python, name, options):
-        return last_json([python, os.path.join(HERE, name), *options]) if python else None
+        threads = str(len(os.sched_getaffinity(0)))  # as many as ours takes
+        return last_json([python, os.path.join(HERE, name), "--threads", threads, *options]) if python else None
 
 
 def best(results, value, highest=True):
@@ -63,18 +66,16 @@ def text(number):
 
 
 class Table:
+    """Printed row by row, as it takes long to fill."""
+
     def __init__(self):
-        self.rows = []
+        print("| work | ours | compared with | ratio | goal |\n| --- | --- | --- | --- | --- |", flush=True)
 
     def add(self, work, goal, ours, peer, unit, peer_name):
         ratio = None if ours is None or not peer else ours / peer
-        self.rows.append([work, f"{text(ours)} {unit}", f"{peer_name}: {text(peer)} {unit}" if peer else peer_name,
-                          "-" if ratio is None else f"{ratio:.2f} x", goal])
-
-    def print(self):
-        print("| work | ours | compared with | ratio | goal |\n| --- | --- | --- | --- | --- |")
-        for row in self.rows:
-            print("| " + " | ".join(row) + " |")
+        row = [work, f"{text(ours)} {unit}", f"{peer_name}: {text(peer)} {unit}" if peer else peer_name,
+               "-" if ratio is None else f"{ratio:.2f} x", goal]
+        print("| " + " | ".join(row) + " |", flush=True)
 
 
 def training(peers, table, repeats):
@@ -175,7 +176,6 @@ def main():
     for name, part in parts.items():
         if not arguments.only or name in arguments.only:
             part(peers, table, arguments.repeats)
-    table.print()
 
 
 if __name__ == "__main__":

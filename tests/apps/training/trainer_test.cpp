@@ -1,9 +1,12 @@
 #include "apps/training/trainer.h"
 
+#include <set>
+
 #include <doctest/doctest.h>
 
 #include "golden.h"
 #include "op_check.h"
+#include "tensor/allocator.h"
 #include "tests/apps/tiny_model.h"
 #include "tests/paths.h"
 
@@ -159,6 +162,30 @@ TEST_CASE("300 training steps in bf16 end within 0.5 % of the loss in f32" * doc
   CHECK(bf16 == doctest::Approx(f32).epsilon(5e-3));
   CHECK(bf16 != f32);
 }
+
+#ifndef __SANITIZE_ADDRESS__  // where the allocator keeps nothing
+TEST_CASE("steps of ever other numbers of concepts soon take nothing from the system") {
+  for (const DType dtype : {DType::f32, DType::bf16}) {
+    Config config = test::tiny_config(ModelKind::dlcm);
+    config.train.dtype = dtype;
+    std::vector<int32_t> text;
+    for (int32_t i = 0; i < 3000; ++i) text.push_back(i * i % 251);
+    const std::vector<PackedBatch> batches = {single_document(text)};
+    Trainer trainer(config);
+    std::set<double> tokens_per_concept;
+    const auto calls_of_steps = [&](int64_t begin, int64_t end) {
+      const int64_t before = allocator(Device::cpu()).statistics().system_calls;
+      for (int64_t step = begin; step < end; ++step) {
+        tokens_per_concept.insert(trainer.step(step, batches).pass.tokens_per_concept);
+      }
+      return allocator(Device::cpu()).statistics().system_calls - before;
+    };
+    calls_of_steps(0, 60);
+    CHECK(calls_of_steps(60, 100) <= 4);  // of an extreme number of concepts
+    CHECK(tokens_per_concept.size() > 50);
+  }
+}
+#endif
 
 TEST_CASE("a step draws its boundaries with the run's seed and the alpha of its number") {
   Config config = test::tiny_config(ModelKind::dlcm);
