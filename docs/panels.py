@@ -73,9 +73,11 @@ class Panel:
             f'<rect x="{left:.1f}" y="{top:.1f}" width="{PANEL:.1f}" height="{bottom - top:.1f}" fill="#e7efe2"/>'
         )
 
-    def draw_legend(self, names):
+    def draw_legend(self, names, left=False):
+        """At the top, on the right, or where lines rise on the left."""
+        x, anchor = (self.left + 8, "start") if left else (self.left + PANEL - 8, "end")
         for row, (name, colour) in enumerate(names):
-            self.text(self.left + PANEL - 8, self.top + 20 + 18 * row, name, "end", f' fill="{colour}" font-weight="bold"')
+            self.text(x, self.top + 20 + 18 * row, name, anchor, f' fill="{colour}" font-weight="bold"')
 
 
 def write_svg(path, panels):

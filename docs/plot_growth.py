@@ -29,14 +29,18 @@ HEAD = 64
 
 def with_keys(text, keys):
     """A configuration with other values: {(table, key): value}."""
-    lines, table = [], ""
+    lines, table, tables = [], "", set()
     for line in text.splitlines():
         header = re.match(r"\[(.+)\]", line)
         table = header.group(1) if header else table
+        tables.add(table)
         if (table, line.partition("=")[0].strip()) not in keys:
             lines.append(line)
         if header:
             lines += [f"{key} = {value}" for (of, key), value in keys.items() if of == table]
+    missing = {of for of, _ in keys} - tables
+    if missing:
+        raise ValueError(f"the configuration has no table {', '.join(sorted(missing))}")
     return "\n".join(lines) + "\n"
 
 
@@ -98,19 +102,20 @@ def doubling_range(values):
 
 def draw(path, series, positions):
     panels = []
-    for column, title in [(1, "Training, tokens/s"), (2, "Training, GB of the process")]:
+    for column, title, rises in [(1, "Training, tokens/s", False), (2, "Training, GB of the process", True)]:
         values = [row[column] for _, rows in series for row in rows]
         panel = Panel(len(panels), title, "times the smallest", (1, 16), doubling_range(values), doubling=True)
         for (_, rows), colour in zip(series, COLOURS):
             panel.draw_line([(row[0] / rows[0][0], row[column]) for row in rows], colour, 2.2)
-        panel.draw_legend([(f"{name} from {rows[0][0]:,}", colour) for (name, rows), colour in zip(series, COLOURS)])
+        names = [(f"{name} from {rows[0][0]:,}", colour) for (name, rows), colour in zip(series, COLOURS)]
+        panel.draw_legend(names, left=rises)
         panels.append(panel)
     points = [point for _, rows in positions for point in rows]
     panel = Panel(2, "Decoding, ms per token", "tokens before it", doubling_range([x for x, _ in points]),
                   doubling_range([y for _, y in points]), doubling=True)
     for (_, rows), colour in zip(positions, COLOURS):
         panel.draw_line(rows, colour, 2.2)
-    panel.draw_legend([(name, colour) for (name, _), colour in zip(positions, COLOURS)])
+    panel.draw_legend([(name, colour) for (name, _), colour in zip(positions, COLOURS)], left=True)
     write_svg(path, [*panels, panel])
 
 
