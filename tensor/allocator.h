@@ -4,9 +4,9 @@
 //
 // Size classes are a power of two divided in four, so at most a fifth of a block is unused. What is held from
 // the system stays within one and a half of what tensors ever needed at once, and 64 MiB (and slabs, see
-// below, of which few blocks are in use): beyond, cached blocks go back, those of the class that has gone unused for longest first (where shapes vary, every class
-// would else keep as many as it ever needed). Blocks are aligned to 64 bytes (a cache line, an AVX-512
-// register). Thread-safe.
+// below, of which few blocks are in use): beyond, cached blocks go back, those of the class that has gone
+// unused for longest first (where shapes vary, every class would else keep as many as it ever needed). Blocks
+// are aligned to 64 bytes (a cache line, an AVX-512 register). Thread-safe.
 //
 // In the processor's memory blocks lie in huge pages, as rows far apart and many weights would else wait for
 // the lookup of their addresses. Those of 32 KiB and more that are smaller than such a page are cut from
