@@ -113,9 +113,8 @@ void Cases::norms(const std::string& rows, const StackConfig& stack, int64_t cou
     const ops::RmsNormGradients result = ops::rms_norm_backward(dy, x, gain, rstd);
     return std::vector{result.dx, result.dgain};
   });
-  const DType dtype = dtype_;
-  forward("residual_rms_norm, " + rows, {x, delta, gain}, [=] {
-    const ops::ResidualRmsNorm result = ops::residual_rms_norm(x, delta, gain, kEpsilon, dtype);
+  forward("residual_rms_norm, " + rows, {x, delta, gain}, [=, this] {
+    const ops::ResidualRmsNorm result = ops::residual_rms_norm(x, delta, gain, kEpsilon, dtype_);
     return std::vector{result.sum, result.y, result.rstd};
   });
   backward("residual_rms_norm, " + rows, {d_sum, dy, x, gain, rstd}, [=] {
@@ -133,11 +132,10 @@ void Cases::block(const std::string& rows, const StackConfig& stack, const Tenso
   const Tensor gate = random({count, stack.ff});
   const Tensor up = random({count, stack.ff});
   const Tensor d_hidden = random({count, stack.ff});
-  const DType dtype = dtype_;
-  forward("swiglu, " + rows, {gate, up}, [=] { return std::vector{ops::swiglu(gate, up, dtype)}; });
-  backward("swiglu, " + rows, {d_hidden, gate, up}, [=] {
+  forward("swiglu, " + rows, {gate, up}, [=, this] { return std::vector{ops::swiglu(gate, up, dtype_)}; });
+  backward("swiglu, " + rows, {d_hidden, gate, up}, [=, this] {
     const ops::SwigluGradients result =
-        ops::swiglu_backward(Tensor(d_hidden), Tensor(gate), Tensor(up), dtype);
+        ops::swiglu_backward(Tensor(d_hidden), Tensor(gate), Tensor(up), dtype_);
     return std::vector{result.dgate, result.dup, result.y};
   });
 }
@@ -164,9 +162,8 @@ void Cases::self_attention(const std::string& rows, const StackConfig& stack, co
           [=] { return std::vector{ops::rotary_table(positions, q.size(2), nn::kRotaryBase, DType::f32)}; });
   const Tensor gain = random({stack.head_dim()});
   const Tensor dy = random(q.shape());
-  const DType dtype = dtype_;
   forward("rms_norm_rotary, " + rows, {q, gain, layout.rotary},
-          [=] { return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, dtype)}; });
+          [=, this] { return std::vector{ops::rms_norm_rotary(q, gain, kEpsilon, layout.rotary, dtype_)}; });
   backward("rms_norm_rotary, " + rows, {dy, q, gain, layout.rotary}, [=] {
     const ops::RmsNormGradients result =
         ops::rms_norm_rotary_backward(Tensor(dy), q, gain, kEpsilon, layout.rotary);

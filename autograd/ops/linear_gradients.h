@@ -9,10 +9,12 @@ namespace dlcm::autograd {
 // added, by the product itself, to what is gathered already.
 Tensor linear_input_gradient(const BackwardContext& context, size_t index, const Tensor& dy,
                              const Tensor& weight);
-// A further product of the same input: adds dy weight to `sum`, what linear_input_gradient returned.
-void add_linear_input_gradient(const BackwardContext& context, size_t index, const Tensor& dy,
-                               const Tensor& weight, const Tensor& sum);
 Tensor linear_weight_gradient(const BackwardContext& context, size_t index, const Tensor& dy,
                               const Tensor& x);
+
+// A further product of the same input: adds dy weight to `sum`, what linear_input_gradient returned, or where
+// that is undefined to what is gathered.
+void add_linear_input_gradient(const BackwardContext& context, size_t index, const Tensor& dy,
+                               const Tensor& weight, const Tensor& sum);
 
 }  // namespace dlcm::autograd
