@@ -2,7 +2,7 @@
 add_library(dlcm_options INTERFACE)
 
 # GCC 12 warns falsely of what it inlines from std::string ("text" + string, its bug 105651; more where the header is
-# precompiled); real overflows are found by the debug and address presets.
+# precompiled); real overflows are found by the address preset.
 set(host_warnings -Wall -Wextra -Wshadow -Wnon-virtual-dtor -Woverloaded-virtual -Wunused
   -Wno-restrict -Wno-array-bounds -Wno-stringop-overflow -Wno-stringop-overread)
 if(DLCM_WERROR)

@@ -1,16 +1,16 @@
 #!/bin/sh
 # Installs what is missing, builds and runs every test.
 #
-#   sh tests/run.sh [PRESET]     release (the default), debug, address or thread, as in CMakePresets.json
+#   sh tests/run.sh [PRESET]     release (the default), debug, address, thread or portable, as in CMakePresets.json
 set -eu
 
 cd "$(dirname "$0")/.."
 preset=${1:-release}
 case $preset in
   release) build=build ;;
-  debug | address | thread) build=build-$preset ;;
+  debug | address | thread | portable) build=build-$preset ;;
   *)
-    echo "run.sh: unknown preset '$preset'; there are release, debug, address, thread" >&2
+    echo "run.sh: unknown preset '$preset'; there are release, debug, address, thread, portable" >&2
     exit 2
     ;;
 esac
