@@ -2,8 +2,8 @@
 
     python3 apps/benchmark/peers/goals.py --torch-python VENV/bin/python --llama-python VENV/bin/python
 
-Needs the built programs and, for the peers, requirements.txt in one or two virtual environments; a peer whose Python is
-not given is left out. Each row is measured `--repeats` times (decoding, which is quick, three times as often), ours and
+Needs the built programs and, for the peers, requirements.txt in one or two virtual environments, and a checkout of
+llm.c; a peer that is not given is left out. Each row is measured `--repeats` times (decoding, which is quick, three times as often), ours and
 the peer's in turn, and of each the fastest counts (the fastest step, prefill, run of decoding): other work on the
 machine must not decide. Takes about an hour.
 """
@@ -46,6 +46,10 @@ class Peers:
 
     def llama(self, *options):
         return self.script(self.arguments.llama_python, "llamacpp_transformer.py", options)
+
+    def llm_c(self):
+        source = self.arguments.llm_c_source
+        return self.script(self.arguments.torch_python, "llm_c.py", ["--source", source]) if source else None
 
     @staticmethod
     def script(python, name, options):
@@ -153,14 +157,16 @@ def decoding(peers, table, repeats):
 
 
 def gpt2(peers, table, repeats):
-    ours, torch = [], []
+    ours, torch, llm_c = [], [], []
     for _ in range(repeats):
         ours.append(peers.ours("step", "benchmark-gpt2.toml", "f32", 10))
         for mode in ["eager", "compiled"]:
             torch.append(peers.torch("pytorch_gpt2.py", "--mode", mode))
-    table.add("training step, size of GPT-2 124M, 4 x 64 tokens, f32", "1.5 x",
-              best(ours, lambda result: 1e3 * result["step"]["tokens"] / result["step"]["min_ms"]),
-              best(torch, lambda result: result["tokens_per_second_highest"]), "tokens/s", "PyTorch")
+        llm_c.append(peers.llm_c())
+    rate = best(ours, lambda result: 1e3 * result["step"]["tokens"] / result["step"]["min_ms"])
+    for name, results, goal in [("PyTorch", torch, "1.5 x"), ("llm.c", llm_c, "4 x")]:
+        table.add("training step, size of GPT-2 124M, 4 x 64 tokens, f32", goal, rate,
+                  best(results, lambda result: result["tokens_per_second_highest"]), "tokens/s", name)
 
 
 def main():
@@ -168,6 +174,7 @@ def main():
     parser.add_argument("--build", default=os.path.join(ROOT, "build"), help="folder of the built programs")
     parser.add_argument("--torch-python", help="a Python that has torch and numpy")
     parser.add_argument("--llama-python", help="a Python that has llama-cpp-python and gguf")
+    parser.add_argument("--llm-c-source", help="a checkout of llm.c; llm_c.py runs in the Python of --torch-python")
     parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--only", choices=["training", "cross-attention", "decoding", "gpt2"], action="append")
     arguments = parser.parse_args()
