@@ -23,7 +23,7 @@
 
 namespace dlcm::cpu {
 
-// How a product is shared: tasks of some rows by some panels of columns. Depends on the shape alone.
+// How a product is shared: tasks of some rows by some panels of columns. The bits do not depend on it.
 struct Plan {
   int64_t rows, panels;    // of a task
   int64_t down, across;    // tasks
@@ -49,7 +49,7 @@ int64_t task_rows(int64_t m) {
 template <class K>
 Plan plan_of(const Gemm& g) {
   using E = typename K::Element;
-  constexpr int64_t kTasks = 16;                     // enough for the threads of one machine
+  const int64_t tasks = std::max(16, 2 * thread_count());
   constexpr int64_t kFewestPanels = 4;               // below these, packing A again costs too much
   constexpr int64_t kChunkWords = int64_t{1} << 20;  // of A and B together: they stay in the last cache
   const int64_t panels = ceil_div(g.n, kKernelColumns<E>);
@@ -57,7 +57,7 @@ Plan plan_of(const Gemm& g) {
   Plan plan;
   plan.rows = task_rows<K>(g.m);
   plan.down = ceil_div(g.m, plan.rows);
-  plan.panels = std::max(std::min(panels, kFewestPanels), ceil_div(panels, ceil_div(kTasks, plan.down)));
+  plan.panels = std::max(std::min(panels, kFewestPanels), ceil_div(panels, ceil_div(tasks, plan.down)));
   plan.across = ceil_div(panels, plan.panels);
   plan.blocks_at_once = std::clamp<int64_t>(kChunkWords / ((g.m + g.n) * kBlockWords), 1, blocks);
   return plan;

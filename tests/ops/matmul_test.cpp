@@ -205,12 +205,12 @@ TEST_CASE("matmul_into accumulates") {
 TEST_CASE("products do not depend on the number of threads, long sums of few elements neither") {
   const int threads = thread_count();
   for (const auto& [m, n, k] :
-       std::vector<std::array<int64_t, 3>>{{8, 12, 4000}, {128, 130, 3000}, {700, 90, 64}}) {
+       std::vector<std::array<int64_t, 3>>{{8, 12, 4000}, {128, 130, 3000}, {700, 90, 64}, {16, 3000, 100}}) {
     CAPTURE(concat(m, " x ", n, " x ", k));
     const Tensor x = random_tensor({m, k}, DType::f32, 10), weight = random_tensor({n, k}, DType::f32, 11);
     const Tensor dy = random_tensor({m, n}, DType::f32, 12);
     std::vector<Tensor> first;
-    for (const int count : {1, 2, 3, 8}) {
+    for (const int count : {1, 2, 3, 8, 24}) {
       set_thread_count(count);
       const std::vector<Tensor> results = {ops::linear(x, weight), ops::linear_backward_input(dy, weight),
                                            ops::linear_backward_weight(dy, x),
