@@ -21,7 +21,19 @@ herr_t keep_first_reason(unsigned, const H5E_error2_t* entry, void* out) {
   return 0;
 }
 
+std::recursive_mutex& hdf5_mutex() {
+  static std::recursive_mutex mutex;
+  return mutex;
+}
+
 }  // namespace
+
+// HDF5 prints its error stack unless told otherwise; and after a write that failed (a full disk) its handler
+// at exit crashes in 1.10. All handles are closed by their owners, so that it has nothing to do.
+Hdf5Session::Hdf5Session() : lock_(hdf5_mutex()) {
+  H5dont_atexit();
+  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
+}
 
 const char* element_name(ElementType type) {
   switch (type) {

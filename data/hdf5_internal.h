@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <mutex>
 #include <string>
 #include <utility>
 
@@ -20,13 +21,16 @@ struct Hdf5Site {
   Hdf5Use use = Hdf5Use::reading;
 };
 
-// Before every use. HDF5 prints its error stack unless told otherwise, thread by thread; and after a write
-// that failed (a full disk) its handler at exit crashes in 1.10. All handles are closed here, so that it has
-// nothing to do.
-inline void silence_hdf5() {
-  H5dont_atexit();
-  H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr);
-}
+// Lives as long as calls of HDF5 that belong together: they are one thread's, as the library (1.10, as Debian
+// builds it) has no locks of its own. Others wait, so long work lets go in between. A thread may hold
+// several.
+class Hdf5Session {
+ public:
+  Hdf5Session();
+
+ private:
+  std::unique_lock<std::recursive_mutex> lock_;
+};
 
 // The innermost reason of the last failure, empty where HDF5 gave none.
 std::string hdf5_reason();

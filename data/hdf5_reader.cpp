@@ -40,7 +40,10 @@ struct Hdf5Reader::State final : PooledFile {
   explicit State(const std::string& path) : site{path, Hdf5Use::reading} {}
   State(const State&) = delete;
   State& operator=(const State&) = delete;
-  ~State() { release(); }
+  ~State() {
+    const Hdf5Session session;
+    release();
+  }
 
   template <class T>
   T check(T result, const std::string& what, const char* call) const {
@@ -65,7 +68,6 @@ struct Hdf5Reader::State final : PooledFile {
 };
 
 hid_t Hdf5Reader::State::file() {
-  silence_hdf5();
   use();
   return open_handle.get();
 }
@@ -105,7 +107,6 @@ std::string Hdf5Reader::State::first_damaged_dataset(const Hdf5Reader& reader) {
 }
 
 Hdf5Reader::Hdf5Reader(const std::string& path) : state_(std::make_unique<State>(path)) {
-  silence_hdf5();
   std::error_code error;
   state_->real_path = std::filesystem::canonical(path, error).string();
   if (error) state_->real_path = path;
@@ -118,12 +119,11 @@ Hdf5Reader::Hdf5Reader(const std::string& path) : state_(std::make_unique<State>
     throw InputError(concat("'", path, "': ", seal.damage, place.empty() ? "" : " (in " + place + ")",
                             "; copy it again or write it anew"));
   }
+  const Hdf5Session session;
   state_->file();
 }
 
-Hdf5Reader::~Hdf5Reader() {
-  if (state_ != nullptr) silence_hdf5();
-}
+Hdf5Reader::~Hdf5Reader() = default;
 Hdf5Reader::Hdf5Reader(Hdf5Reader&&) noexcept = default;
 Hdf5Reader& Hdf5Reader::operator=(Hdf5Reader&&) noexcept = default;
 
@@ -136,6 +136,7 @@ bool Hdf5Reader::sealed() const {
 }
 
 std::vector<std::string> Hdf5Reader::attribute_names() const {
+  const Hdf5Session session;
   std::vector<std::string> names;
   state_->check(H5Aiterate2(state_->file(), H5_INDEX_NAME, H5_ITER_INC, nullptr, collect_attribute, &names),
                 "", "H5Aiterate2");
@@ -144,6 +145,7 @@ std::vector<std::string> Hdf5Reader::attribute_names() const {
 }
 
 bool Hdf5Reader::has_attribute(const std::string& name) const {
+  const Hdf5Session session;
   return state_->check(H5Aexists(state_->file(), name.c_str()), quoted("attribute", name), "H5Aexists") > 0;
 }
 
@@ -155,12 +157,14 @@ Hdf5Handle Hdf5Reader::State::open_attribute(const std::string& name) {
 }
 
 bool Hdf5Reader::is_text_attribute(const std::string& name) const {
+  const Hdf5Session session;
   const Hdf5Handle handle = state_->open_attribute(name);
   const Hdf5Handle type(state_->check(H5Aget_type(handle.get()), name, "H5Aget_type"), H5Tclose);
   return H5Tget_class(type.get()) == H5T_STRING;
 }
 
 std::string Hdf5Reader::text_attribute(const std::string& name) const {
+  const Hdf5Session session;
   const std::string what = quoted("attribute", name);
   const Hdf5Handle handle = state_->open_attribute(name);
   const Hdf5Handle type(state_->check(H5Aget_type(handle.get()), what, "H5Aget_type"), H5Tclose);
@@ -182,6 +186,7 @@ std::string Hdf5Reader::text_attribute(const std::string& name) const {
 }
 
 std::vector<int64_t> Hdf5Reader::integers_attribute(const std::string& name) const {
+  const Hdf5Session session;
   const std::string what = quoted("attribute", name);
   const Hdf5Handle handle = state_->open_attribute(name);
   const Hdf5Handle type(state_->check(H5Aget_type(handle.get()), what, "H5Aget_type"), H5Tclose);
@@ -215,6 +220,7 @@ void Hdf5Reader::require_format(const char* what, const std::string& format, int
 }
 
 std::vector<std::string> Hdf5Reader::datasets() const {
+  const Hdf5Session session;
   std::vector<std::string> names;
   state_->check(H5Lvisit(state_->file(), H5_INDEX_NAME, H5_ITER_INC, collect_dataset, &names), "",
                 "H5Lvisit");
@@ -223,6 +229,7 @@ std::vector<std::string> Hdf5Reader::datasets() const {
 }
 
 bool Hdf5Reader::has_dataset(const std::string& name) const {
+  const Hdf5Session session;
   if (state_->opened.count(name) > 0) return true;
   const hid_t file = state_->file();
   // H5Lexists wants every group on the way to exist.
@@ -243,6 +250,7 @@ hid_t Hdf5Reader::State::dataset(const std::string& name) {
 }
 
 DatasetInfo Hdf5Reader::info(const std::string& name) const {
+  const Hdf5Session session;
   DLCM_CHECK_INPUT(has_dataset(name), "'", path(), "' has no dataset '", name, "'");
   const std::string what = quoted("dataset", name);
   const hid_t id = state_->dataset(name);
@@ -293,6 +301,7 @@ DatasetInfo Hdf5Reader::require_dataset(const std::string& name, int64_t rank,
 
 void Hdf5Reader::read_values(const std::string& name, ElementType type, int64_t first, int64_t count,
                              void* out) const {
+  const Hdf5Session session;
   const std::string what = quoted("dataset", name);
   DLCM_CHECK_INPUT(has_dataset(name), "'", path(), "' has no ", what);
   const hid_t id = state_->dataset(name);
@@ -317,6 +326,7 @@ void Hdf5Reader::read_values(const std::string& name, ElementType type, int64_t 
 void Hdf5Reader::verify(const std::string& name) const {
   const DatasetInfo found = info(name);
   if (found.count == 0 || found.sizes.empty() || found.type == ElementType::other) return;
+  const Hdf5Session session;
   const std::string what = quoted("dataset", name);
   const hid_t id = state_->dataset(name);
   // Slabs of whole leading rows.

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <set>
 
@@ -77,13 +79,29 @@ struct GrowingDataset {
 
 struct Hdf5Writer::State {
   explicit State(const std::string& path) : temporary(path), site{path, Hdf5Use::writing} {}
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  ~State() {
+    const Hdf5Session session;
+    whole.close();
+    growing.clear();
+    file.close();
+  }
 
   hid_t check(hid_t result, const std::string& what, const char* call) const {
     return hdf5_check(result, site, what, call);
   }
   Hdf5Handle create(const std::string& name, ElementType type, const std::vector<hsize_t>& sizes,
                     const std::vector<hsize_t>& chunk, bool grows);
+  void create_whole(const std::string& name, ElementType type, const std::vector<hsize_t>& sizes,
+                    const std::vector<hsize_t>& chunk) {
+    const Hdf5Session session;
+    whole = create(name, type, sizes, chunk, false);
+  }
   void create_groups(const std::string& dataset);
+  void write_rows(hid_t dataset, const std::string& what, ElementType type, const std::vector<hsize_t>& first,
+                  const std::vector<hsize_t>& extent, const void* values) const;
+  void close();
   void write_attribute(const std::string& name, hid_t type, hid_t space, const void* value);
   void need(uint64_t bytes) {
     needed += bytes;
@@ -95,13 +113,14 @@ struct Hdf5Writer::State {
   uint64_t needed = kFileOverhead;
   uint64_t planned = 0;
   Hdf5Handle file;
+  Hdf5Handle whole;  // the dataset that is being written
   std::map<std::string, GrowingDataset> growing;
   std::set<std::string> groups;          // made so far
   std::set<std::string> planned_groups;  // announced so far
 };
 
 Hdf5Writer::Hdf5Writer(const std::string& path) : state_(std::make_unique<State>(path)) {
-  silence_hdf5();
+  const Hdf5Session session;
   State& state = *state_;
   const Hdf5Handle access = file_access(state.site);
   const Hdf5Handle creation(state.check(H5Pcreate(H5P_FILE_CREATE), "", "H5Pcreate"), H5Pclose);
@@ -114,12 +133,7 @@ Hdf5Writer::Hdf5Writer(const std::string& path) : state_(std::make_unique<State>
   state.need(0);
 }
 
-Hdf5Writer::~Hdf5Writer() {
-  if (state_ == nullptr) return;
-  silence_hdf5();
-  state_->growing.clear();
-  state_->file.close();
-}
+Hdf5Writer::~Hdf5Writer() = default;
 Hdf5Writer::Hdf5Writer(Hdf5Writer&&) noexcept = default;
 Hdf5Writer& Hdf5Writer::operator=(Hdf5Writer&&) noexcept = default;
 
@@ -147,7 +161,7 @@ void Hdf5Writer::State::write_attribute(const std::string& name, hid_t type, hid
 }
 
 void Hdf5Writer::attribute(const std::string& name, const std::string& value) {
-  silence_hdf5();
+  const Hdf5Session session;
   DLCM_CHECK(value.find('\0') == std::string::npos, "cannot write '", state_->site.path, "': attribute '",
              name, "' holds a zero byte");
   state_->need(kAttributeOverhead + 2 * (name.size() + value.size()));
@@ -160,14 +174,14 @@ void Hdf5Writer::attribute(const std::string& name, const std::string& value) {
 }
 
 void Hdf5Writer::attribute(const std::string& name, int64_t value) {
-  silence_hdf5();
+  const Hdf5Session session;
   state_->need(kAttributeOverhead + 2 * name.size());
   const Hdf5Handle space(state_->check(H5Screate(H5S_SCALAR), name, "H5Screate"), H5Sclose);
   state_->write_attribute(name, H5T_STD_I64LE, space.get(), &value);
 }
 
 void Hdf5Writer::attribute(const std::string& name, const std::vector<int64_t>& values) {
-  silence_hdf5();
+  const Hdf5Session session;
   state_->need(kAttributeOverhead + 2 * name.size() + 3 * values.size() * sizeof(int64_t));
   const hsize_t count = values.size();
   const Hdf5Handle space(state_->check(H5Screate_simple(1, &count, nullptr), name, "H5Screate_simple"),
@@ -209,23 +223,50 @@ Hdf5Handle Hdf5Writer::State::create(const std::string& name, ElementType type,
                     H5Dclose);
 }
 
+// Block of a dataset: `extent` from `first` on, from memory where it is contiguous.
+void Hdf5Writer::State::write_rows(hid_t dataset, const std::string& what, ElementType type,
+                                   const std::vector<hsize_t>& first, const std::vector<hsize_t>& extent,
+                                   const void* values) const {
+  const Hdf5Handle in_file(check(H5Dget_space(dataset), what, "H5Dget_space"), H5Sclose);
+  check(H5Sselect_hyperslab(in_file.get(), H5S_SELECT_SET, first.data(), nullptr, extent.data(), nullptr),
+        what, "H5Sselect_hyperslab");
+  const Hdf5Handle in_memory(check(H5Screate_simple(static_cast<int>(extent.size()), extent.data(), nullptr),
+                                   what, "H5Screate_simple"),
+                             H5Sclose);
+  check(H5Dwrite(dataset, native_type(type), in_memory.get(), in_file.get(), H5P_DEFAULT, values), what,
+        "H5Dwrite");
+}
+
+// By pieces of whole chunks: whoever waits to read a shard while a checkpoint is written need not wait for
+// all of it.
 void Hdf5Writer::write_dataset(const std::string& name, ElementType type, const std::vector<int64_t>& sizes,
                                const void* values) {
-  silence_hdf5();
+  constexpr int64_t kChunksAtOnce = 16;
   DLCM_CHECK(!sizes.empty(), "cannot write '", state_->site.path, "': dataset '", name, "' has rank 0");
   state_->need(dataset_bound(type, sizes) + name_bound(name));
-  const std::vector<hsize_t> extent(sizes.begin(), sizes.end());
-  Hdf5Handle handle = state_->create(name, type, extent, chunk_sizes(sizes), false);
+  const std::vector<hsize_t> chunk = chunk_sizes(sizes);
+  std::vector<hsize_t> extent(sizes.begin(), sizes.end()), first(sizes.size(), 0);
   const std::string what = quoted("dataset", name);
-  if (std::find(sizes.begin(), sizes.end(), 0) == sizes.end()) {
-    state_->check(H5Dwrite(handle.get(), native_type(type), H5S_ALL, H5S_ALL, H5P_DEFAULT, values), what,
-                  "H5Dwrite");
+  const int64_t count = std::accumulate(sizes.begin(), sizes.end(), int64_t{1}, std::multiplies<>());
+  const int64_t row_bytes = count == 0 ? 0 : count / sizes[0] * element_bytes(type);
+  const int64_t piece =
+      static_cast<int64_t>(chunk[0]) *
+      std::max<int64_t>(1, kChunksAtOnce * kChunkElements * element_bytes(type) /
+                               std::max<int64_t>(1, row_bytes * static_cast<int64_t>(chunk[0])));
+  state_->create_whole(name, type, extent, chunk);
+  for (int64_t row = 0; count > 0 && row < sizes[0]; row += piece) {
+    const Hdf5Session session;
+    first[0] = static_cast<hsize_t>(row);
+    extent[0] = static_cast<hsize_t>(std::min(piece, sizes[0] - row));
+    state_->write_rows(state_->whole.get(), what, type, first, extent,
+                       static_cast<const char*>(values) + row * row_bytes);
   }
-  state_->check(handle.close(), what, "H5Dclose");
+  const Hdf5Session session;
+  state_->check(state_->whole.close(), what, "H5Dclose");
 }
 
 void Hdf5Writer::growing_dataset(const std::string& name, ElementType type, int64_t chunk, int64_t row) {
-  silence_hdf5();
+  const Hdf5Session session;
   state_->need(kDatasetOverhead + kGrowingOverhead + name_bound(name));
   GrowingDataset dataset;
   dataset.type = type;
@@ -242,41 +283,37 @@ void Hdf5Writer::growing_dataset(const std::string& name, ElementType type, int6
 
 void Hdf5Writer::append_values(const std::string& name, ElementType type, const void* values, int64_t count) {
   if (count == 0) return;
-  silence_hdf5();
+  const Hdf5Session session;
   GrowingDataset& dataset = state_->growing.at(name);
   DLCM_CHECK(static_cast<uint64_t>(count) % dataset.row == 0, "cannot write '", state_->site.path,
              "': dataset '", name, "' has rows of ", dataset.row, " elements, given are ", count);
   const auto chunks = [&](uint64_t rows) { return (rows + dataset.chunk - 1) / dataset.chunk; };
   const uint64_t added_rows = static_cast<uint64_t>(count) / dataset.row;
+  const auto rank = static_cast<size_t>(dataset.rank());
   const std::array<hsize_t, 2> added = dataset.sizes(added_rows);
-  const std::array<hsize_t, 2> first = {dataset.count, 0};
   const std::array<hsize_t, 2> total = dataset.sizes(dataset.count + added_rows);
   const uint64_t chunk_bytes =
       dataset.chunk * dataset.row * static_cast<uint64_t>(element_bytes(dataset.type));
-  state_->need((chunks(total[0]) - chunks(first[0])) * (chunk_bytes + kChunkOverhead));
+  state_->need((chunks(total[0]) - chunks(dataset.count)) * (chunk_bytes + kChunkOverhead));
   const std::string what = quoted("dataset", name);
   const hid_t id = dataset.handle.get();
   state_->check(H5Dset_extent(id, total.data()), what, "H5Dset_extent");
-  const Hdf5Handle in_file(state_->check(H5Dget_space(id), what, "H5Dget_space"), H5Sclose);
-  state_->check(
-      H5Sselect_hyperslab(in_file.get(), H5S_SELECT_SET, first.data(), nullptr, added.data(), nullptr), what,
-      "H5Sselect_hyperslab");
-  const Hdf5Handle in_memory(
-      state_->check(H5Screate_simple(dataset.rank(), added.data(), nullptr), what, "H5Screate_simple"),
-      H5Sclose);
-  state_->check(H5Dwrite(id, native_type(type), in_memory.get(), in_file.get(), H5P_DEFAULT, values), what,
-                "H5Dwrite");
+  std::vector<hsize_t> first(rank, 0);
+  first[0] = dataset.count;
+  state_->write_rows(id, what, type, first, {added.begin(), added.begin() + static_cast<long>(rank)}, values);
   dataset.count = total[0];
 }
 
+void Hdf5Writer::State::close() {
+  const Hdf5Session session;
+  for (auto& [name, dataset] : growing) check(dataset.handle.close(), quoted("dataset", name), "H5Dclose");
+  growing.clear();
+  check(H5Fflush(file.get(), H5F_SCOPE_GLOBAL), "", "H5Fflush");
+  check(file.close(), "", "H5Fclose");
+}
+
 void Hdf5Writer::finish() {
-  silence_hdf5();
-  for (auto& [name, dataset] : state_->growing) {
-    state_->check(dataset.handle.close(), quoted("dataset", name), "H5Dclose");
-  }
-  state_->growing.clear();
-  state_->check(H5Fflush(state_->file.get(), H5F_SCOPE_GLOBAL), "", "H5Fflush");
-  state_->check(state_->file.close(), "", "H5Fclose");
+  state_->close();
   write_seal(state_->temporary.descriptor(), state_->site.path);
   state_->temporary.finish();
 }

@@ -9,7 +9,8 @@
 namespace dlcm::data {
 
 // A file that is opened when it is used and may be closed between two uses: past most_open() of them the one
-// whose last use is longest ago is. Like HDF5, for one thread at a time.
+// whose last use is longest ago is. Like HDF5, for one thread at a time:
+// used within a session of it (data/hdf5_internal.h).
 class PooledFile {
  public:
   PooledFile() = default;
