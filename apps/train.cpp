@@ -3,6 +3,7 @@
 
 #include "apps/common/command_line.h"
 #include "apps/common/program.h"
+#include "apps/training/branch.h"
 #include "apps/training/dry_run.h"
 #include "apps/training/trainer.h"
 #include "tensor/dispatch.h"
@@ -16,6 +17,7 @@ constexpr char kExamples[] =
     "  train --config apps/configs/quickstart.toml --data shards --output runs/first --resume\n"
     "  train --config apps/configs/quickstart.toml --set schedule.steps=2000 --data shards --output "
     "runs/longer\n"
+    "  train --config runs/first/config.toml --data shards --output runs/first --branch-decay 600\n"
     "  train --config apps/configs/paper-dlcm-2.3b.toml --dry-run\n"
     "  train --config apps/configs/quickstart.toml --data shards --dry-run\n\n"
     "Writes in the output folder: config.toml (complete), metrics.jsonl (one object a step), checkpoints/.\n"
@@ -27,6 +29,7 @@ struct CommandLine {
   std::string device = "cpu";
   bool resume = false;
   bool dry_run = false;
+  std::optional<int64_t> branch_step;
 };
 
 std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
@@ -40,6 +43,10 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
                     "Folder that the run writes; made where it is missing");
   parser.add_flag("--resume", line.resume,
                   "Go on with the run in the output folder, from its newest checkpoint");
+  parser.add_whole_number(
+      "--branch-decay", line.branch_step, {.least = 1},
+      "Begin the decay at this checkpoint of the run in the output folder, as a run of its own "
+      "in its folder branch-STEP");
   parser.add_text("--device", line.device, "cpu|cuda[:N]", "Where the model runs");
   parser.add_flag(
       "--dry-run", line.dry_run,
@@ -68,7 +75,7 @@ int run(int argc, char** argv) {
   DLCM_CHECK_INPUT(!line.arguments.output_folder.empty(),
                    "--output is missing: the folder that the run writes");
   line.arguments.resume = line.resume ? Resume::yes : Resume::no;
-  run_training(line.arguments);
+  run_training(line.branch_step ? branch_decay(line.arguments, *line.branch_step) : line.arguments);
   return 0;
 }
 

@@ -189,6 +189,14 @@ std::string checkpoint_path(const std::string& run_folder, int64_t step) {
   return (fs::path(run_folder) / "checkpoints" / step_name(step)).string();
 }
 
+int64_t step_of_checkpoint(const std::string& path) {
+  const std::string name = fs::path(path).filename().string();
+  long long step = -1;
+  int length = 0;
+  const bool read = std::sscanf(name.c_str(), "step-%lld.h5%n", &step, &length) == 1;
+  return read && step >= 0 && static_cast<size_t>(length) == name.size() ? step : -1;
+}
+
 void link_latest_checkpoint(const std::string& run_folder, int64_t step) {
   replace_link((fs::path(run_folder) / "checkpoints" / "latest.h5").string(), step_name(step));
 }

@@ -76,6 +76,8 @@ Checkpoint read_checkpoint(const std::string& path, CheckpointPart part);
 
 // RUN_DIR/checkpoints/step-00001000.h5
 std::string checkpoint_path(const std::string& run_folder, int64_t step);
+// 1000 of that path, -1 where it has no such name.
+int64_t step_of_checkpoint(const std::string& path);
 // Makes RUN_DIR/checkpoints/latest.h5 a relative link to that step's file, in one step.
 void link_latest_checkpoint(const std::string& run_folder, int64_t step);
 // The checkpoint that a user names by its file or by the run's folder. Throws InputError that says what is

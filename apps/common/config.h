@@ -28,6 +28,8 @@ struct TrainConfig {
   int64_t evaluate_every = 200;
   int64_t evaluate_tokens = 65536;  // of the held-out text, at most, each time
   int64_t checkpoint_every = 200;
+  int64_t keep = 0;        // newest checkpoints that stay; 0: all
+  int64_t keep_every = 0;  // beyond them those whose step is a multiple of it; 0: none
 };
 
 struct Config {

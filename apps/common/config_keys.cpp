@@ -143,6 +143,8 @@ std::vector<Key> train_keys(TrainConfig& train) {
       {"train", "evaluate_every", WholeNumber{&train.evaluate_every, 1, kMostSteps}},
       {"train", "evaluate_tokens", WholeNumber{&train.evaluate_tokens, 1, INT64_MAX}},
       {"train", "checkpoint_every", WholeNumber{&train.checkpoint_every, 1, kMostSteps}},
+      {"train", "keep", WholeNumber{&train.keep, 0, kMostSteps}},
+      {"train", "keep_every", WholeNumber{&train.keep_every, 0, kMostSteps}},
   };
 }
 

@@ -73,4 +73,11 @@ void require_training_memory(const Config& config, double available) {
              remedy_of(config.train));
 }
 
+bool copy_fits(const Config& config, double available) {
+  const std::unique_ptr<LanguageModel> model = make_model(config.model);
+  const ModelCost cost = cost_of(*model, config.train.context, config.train.recompute, config.train.dtype);
+  const double copy = 3 * kFloatBytes * static_cast<double>(cost.parameters);
+  return training_memory(cost, config.train).peak() + copy <= available;
+}
+
 }  // namespace dlcm::apps

@@ -33,4 +33,7 @@ double available_memory(const std::string& cgroup_folder = "/sys/fs/cgroup");
 // than to find out after minutes of swapping.
 void require_training_memory(const Config& config, double available = available_memory());
 
+// Whether weights and moments can be copied beside what training needs.
+bool copy_fits(const Config& config, double available = available_memory());
+
 }  // namespace dlcm::apps

@@ -2,8 +2,10 @@
 
 #include <cerrno>
 #include <cstring>
+#include <fstream>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "apps/common/json.h"
@@ -33,8 +35,16 @@ void drop_later_lines(const std::string& path, int64_t last_step) {
 
 MetricsLog::MetricsLog(const std::string& path, int64_t last_step) : path_(path) {
   drop_later_lines(path, last_step);
-  out_.open(path, std::ios::app);
-  DLCM_CHECK(out_.good(), path, ": cannot be written: ", std::strerror(errno));
+  open();
+  DLCM_CHECK(descriptor_ >= 0, path, ": cannot be written: ", std::strerror(errno));
+}
+
+MetricsLog::~MetricsLog() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+void MetricsLog::open() {
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
 }
 
 void MetricsLog::write(int64_t step, const Fields& fields) {
@@ -43,8 +53,28 @@ void MetricsLog::write(int64_t step, const Fields& fields) {
   for (const auto& [name, value] : fields) {
     std::visit([&, &key = name](auto number) { object.add(key, number); }, value);
   }
-  out_ << object.text() << '\n' << std::flush;
-  DLCM_CHECK(out_.good(), path_, ": cannot be written: ", std::strerror(errno));
+  waiting_ += object.text() + '\n';
+  write_waiting();
+}
+
+// A file that was lost with its folder is begun anew.
+void MetricsLog::write_waiting() {
+  struct stat opened {
+  }, named{};
+  const bool same = descriptor_ >= 0 && ::fstat(descriptor_, &opened) == 0 &&
+                    ::stat(path_.c_str(), &named) == 0 && opened.st_ino == named.st_ino &&
+                    opened.st_dev == named.st_dev;
+  if (!same) {
+    if (descriptor_ >= 0) ::close(descriptor_);
+    open();
+  }
+  while (descriptor_ >= 0 && !waiting_.empty()) {
+    const ssize_t written = ::write(descriptor_, waiting_.data(), waiting_.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) break;
+    waiting_.erase(0, static_cast<size_t>(written));
+  }
+  failure_ = waiting_.empty() ? "" : concat(path_, ": cannot be written: ", std::strerror(errno));
 }
 
 void MetricsLog::sync() const {

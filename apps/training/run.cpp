@@ -4,10 +4,13 @@
 #include <cstdio>
 #include <filesystem>
 #include <numbers>
+#include <optional>
+#include <thread>
 
 #include "apps/common/loaded_model.h"
 #include "apps/common/program.h"
 #include "apps/evaluation/evaluate.h"
+#include "apps/training/checkpoint_saver.h"
 #include "apps/training/matrix_limit.h"
 #include "apps/training/metrics.h"
 #include "apps/training/progress.h"
@@ -16,12 +19,18 @@
 #include "dlcm/cost.h"
 #include "dlcm/not_finite.h"
 #include "tensor/allocator.h"
-#include "tensor/ops/elementwise.h"
 #include "tensor/ops/matmul.h"
 #include "tensor/parallel.h"
 
 namespace dlcm::apps {
 namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// How long after a failure a checkpoint is tried again: while training, and when it is over.
+constexpr std::chrono::seconds kRetry(30);
+constexpr std::chrono::seconds kLastRetry(2);
+constexpr int kLastAttempts = 3;
 
 // Everything of a run that is neither model nor optimizer.
 class Run {
@@ -34,14 +43,20 @@ class Run {
 
  private:
   bool open_run();
+  data::CheckpointReader open_checkpoint();
   void restore();
   void announce() const;
   void measure_speed();
   double matrix_share(double seconds) const { return step_flops_ / seconds / matrix_limit_; }
-  void train_step(Progress& progress);
-  void evaluate_heldout(Progress& progress);
-  void save();
-  [[noreturn]] void end_diverged(const std::string& cause) const;
+  void train_step();
+  void evaluate_heldout();
+  void save_now();
+  data::Checkpoint checkpoint() const;
+  void start_save();
+  void take(const SaveOutcome& outcome);
+  void save_where_due();
+  void warn_of_metrics();
+  [[noreturn]] void end_diverged(const std::string& cause);
   MetricsLog::Fields fields_of(const StepMetrics& metrics, double seconds) const;
   double bits_per_byte(double loss) const;
 
@@ -50,9 +65,14 @@ class Run {
   std::unique_ptr<RunFolder> folder_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<MetricsLog> metrics_;
-  double matrix_limit_ = 0;  // FLOPs per second
-  double step_flops_ = 0;    // of a step, as the configuration says
-  int64_t step_ = 0;         // steps done
+  std::unique_ptr<CheckpointSaver> saver_;
+  std::unique_ptr<Progress> progress_;
+  std::optional<Clock::time_point> retry_at_;  // a checkpoint that could not be written
+  std::string last_failure_;                   // of it
+  bool metrics_wait_ = false;                  // which was said
+  double matrix_limit_ = 0;                    // FLOPs per second
+  double step_flops_ = 0;                      // of a step, as the configuration says
+  int64_t step_ = 0;                           // steps done
   int64_t tokens_seen_ = 0;
   int64_t saved_step_ = 0;  // of the newest checkpoint; initial weights need none, the seed makes them again
   bool changed_ = false;    // whether a resumed run goes on with other settings
@@ -79,8 +99,31 @@ bool Run::open_run() {
   return true;
 }
 
+// The newest checkpoint that is whole; what is wrong with newer ones is said.
+data::CheckpointReader Run::open_checkpoint() {
+  const std::string newest = folder_->checkpoint();
+  std::string damage;
+  try {
+    return data::CheckpointReader(newest);
+  } catch (const InputError& error) {
+    damage = error.what();
+  }
+  const std::string newest_file = std::filesystem::weakly_canonical(newest).string();
+  for (const std::string& path : folder_->checkpoints()) {
+    if (std::filesystem::weakly_canonical(path) == newest_file) continue;
+    try {
+      data::CheckpointReader reader(path);
+      input_.notes.push_back("warning: " + damage + "; going on from an earlier checkpoint, " + path);
+      return reader;
+    } catch (const InputError&) {
+      continue;  // its like has been said
+    }
+  }
+  throw InputError(damage);
+}
+
 void Run::restore() {
-  const data::CheckpointReader reader(folder_->checkpoint());
+  const data::CheckpointReader reader = open_checkpoint();
   Config stored = parse_config(reader.header().config, reader.path()).config;
   stored.model.vocab_size =
       trainer_->model().config().vocab_size;  // its parameters' shapes are compared below
@@ -162,7 +205,7 @@ MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) co
           {"peak_bytes", static_cast<int64_t>(memory.peak_bytes)}};
 }
 
-void Run::train_step(Progress& progress) {
+void Run::train_step() {
   const auto start = std::chrono::steady_clock::now();
   allocator(Device::cpu()).reset_peak();  // the step's own, whatever ran before it
   const std::vector<int64_t> cursor = input_.loader->cursor();
@@ -175,7 +218,7 @@ void Run::train_step(Progress& progress) {
   } catch (...) {
     // No memory, a shard that changed: the weights are still those of before the step, and worth keeping.
     input_.loader->seek(cursor);
-    save();
+    save_now();
     throw;
   }
   ++step_;
@@ -184,12 +227,12 @@ void Run::train_step(Progress& progress) {
   // Where other programs ran while the limit was measured, it is at least what a step has reached.
   matrix_limit_ = std::max(matrix_limit_, step_flops_ / seconds);
   metrics_->write(step_, fields_of(metrics, seconds));
-  progress.update({step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss),
-                   metrics.pass.tokens_per_concept,
-                   static_cast<double>(input_.config.train.batch_tokens) / seconds, matrix_share(seconds)});
+  progress_->update({step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss),
+                     metrics.pass.tokens_per_concept,
+                     static_cast<double>(input_.config.train.batch_tokens) / seconds, matrix_share(seconds)});
 }
 
-void Run::evaluate_heldout(Progress& progress) {
+void Run::evaluate_heldout() {
   if (!input_.heldout) return;
   EvaluationResult result;
   try {
@@ -198,7 +241,7 @@ void Run::evaluate_heldout(Progress& progress) {
   } catch (const NotFiniteError& error) {
     end_diverged(error.what());
   } catch (...) {
-    save();
+    save_now();
     throw;
   }
   const MetricsLog::Fields fields = {{"tokens_seen", tokens_seen_},
@@ -215,11 +258,15 @@ void Run::evaluate_heldout(Progress& progress) {
                   result.tokens_per_concept);
   }
   metrics_->write(step_, fields);
-  progress.message(text);
+  progress_->message(text);
 }
 
 // The weights are ruined, or were by the step before: the last that was saved is what can be gone on from.
-void Run::end_diverged(const std::string& cause) const {
+void Run::end_diverged(const std::string& cause) {
+  if (saver_->busy()) {
+    const SaveOutcome outcome = saver_->wait();
+    if (outcome.failure.empty() && outcome.not_finite.empty()) saved_step_ = outcome.step;
+  }
   std::string newest = data::checkpoint_path(folder_->path(), saved_step_);
   if (!std::filesystem::exists(newest)) newest = folder_->checkpoint();
   const std::string remedy =
@@ -231,13 +278,8 @@ void Run::end_diverged(const std::string& cause) const {
                      input_.config.optimizer.rate_token / 2, ", also rate_concept and rate_other)"));
 }
 
-void Run::save() {
-  if (saved_step_ == step_) return;
+data::Checkpoint Run::checkpoint() const {
   data::Checkpoint checkpoint = trainer_->snapshot();
-  for (const data::NamedTensors* tensors : {&checkpoint.model, &checkpoint.moment_m, &checkpoint.moment_v}) {
-    for (const auto& [name, values] : *tensors)
-      if (!ops::all_finite(values)) end_diverged(name + " has values that are not finite");
-  }
   checkpoint.header.config = to_toml(input_.config);
   checkpoint.header.step = step_;
   checkpoint.header.tokens_seen = tokens_seen_;
@@ -246,10 +288,52 @@ void Run::save() {
   checkpoint.header.extra = {{"tokenizer", input_.loader->tokenizer()},
                              {"mup_s_token", std::to_string(input_.config.model.token_multiplier())},
                              {"mup_s_concept", std::to_string(input_.config.model.concept_multiplier())}};
-  metrics_->sync();
-  data::write_checkpoint(data::checkpoint_path(folder_->path(), step_), checkpoint);
-  folder_->link_latest(step_);
-  saved_step_ = step_;
+  return checkpoint;
+}
+
+// Waits for the one before it, where the disk is slower than checkpoint_every.
+void Run::start_save() {
+  if (saver_->busy()) take(saver_->wait());
+  if (saved_step_ == step_) return;
+  retry_at_.reset();
+  saver_->start(checkpoint());
+}
+
+// A full disk, a lost folder costs the checkpoint, not the run.
+void Run::take(const SaveOutcome& outcome) {
+  if (!outcome.not_finite.empty()) end_diverged(outcome.not_finite + " has values that are not finite");
+  last_failure_ = outcome.failure;
+  if (outcome.failure.empty()) {
+    saved_step_ = outcome.step;
+    return;
+  }
+  retry_at_ = Clock::now() + kRetry;
+  progress_->message(concat("train: warning: no checkpoint of step ", outcome.step, ": ", outcome.failure,
+                            "; it is tried again"));
+}
+
+void Run::save_where_due() {
+  if (const std::optional<SaveOutcome> outcome = saver_->poll()) take(*outcome);
+  const bool due = retry_at_ ? Clock::now() >= *retry_at_ : step_ % input_.config.train.checkpoint_every == 0;
+  if (due) start_save();
+}
+
+// At the end of the run, where nothing else is to be done.
+void Run::save_now() {
+  for (int attempt = 0; attempt < kLastAttempts; ++attempt) {
+    if (attempt > 0) std::this_thread::sleep_for(kLastRetry);
+    start_save();
+    if (saver_->busy()) take(saver_->wait());
+    if (saved_step_ == step_) return;
+  }
+  throw Error(
+      concat("no checkpoint of step ", step_, ": ", last_failure_, "; the newest is of step ", saved_step_));
+}
+
+void Run::warn_of_metrics() {
+  if (!metrics_->failure().empty() && !metrics_wait_)
+    progress_->message("train: warning: " + metrics_->failure() + "; it is tried again");
+  metrics_wait_ = !metrics_->failure().empty();
 }
 
 void Run::go() {
@@ -261,17 +345,21 @@ void Run::go() {
   }
   folder_->begin(input_.config, changed_ ? step_ : -1);
   metrics_ = std::make_unique<MetricsLog>(folder_->path() + "/metrics.jsonl", step_);
+  saver_ = std::make_unique<CheckpointSaver>(
+      *folder_, *metrics_, input_.config,
+      copy_fits(input_.config) ? SaveMode::beside_training : SaveMode::within_step);
   measure_speed();
-  Progress progress(step_, steps);
+  progress_ = std::make_unique<Progress>(step_, steps);
   while (step_ < steps && !stop_requested()) {
-    train_step(progress);
-    if (step_ % input_.config.train.evaluate_every == 0 || step_ == steps) evaluate_heldout(progress);
-    if (step_ % input_.config.train.checkpoint_every == 0) save();
+    train_step();
+    if (step_ % input_.config.train.evaluate_every == 0 || step_ == steps) evaluate_heldout();
+    warn_of_metrics();
+    save_where_due();
   }
-  save();
+  save_now();
   if (step_ < steps) {
     const std::string saved = step_ > 0 ? "; saved, go on with --resume" : "; begin again with --resume";
-    progress.message("stopped at step " + std::to_string(step_) + saved);
+    progress_->message("stopped at step " + std::to_string(step_) + saved);
   }
 }
 

@@ -1,5 +1,6 @@
 #include "apps/training/run_folder.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
@@ -12,26 +13,34 @@
 
 #include "data/atomic_file.h"
 #include "data/checkpoint.h"
-#include "data/numbered_name.h"
 
 namespace dlcm::apps {
 namespace {
 
 namespace fs = std::filesystem;
 
-// step-*.h5 of the latest step; empty where there is none. Files appear under that name only when they are
-// whole.
-std::string latest_step_file(const fs::path& folder) {
+std::vector<std::string> step_files(const fs::path& folder) {
   std::error_code error;
-  std::string latest;
+  std::vector<std::string> files;
   for (const fs::directory_entry& entry : fs::directory_iterator(folder / "checkpoints", error)) {
-    const std::string name = entry.path().filename().string();
-    if (name.starts_with("step-") && name.ends_with(".h5") &&
-        data::numbered_before(latest, entry.path().string())) {
-      latest = entry.path().string();
-    }
+    if (data::step_of_checkpoint(entry.path().string()) >= 0) files.push_back(entry.path().string());
   }
-  return latest;
+  std::sort(files.begin(), files.end(), [](const std::string& a, const std::string& b) {
+    return data::step_of_checkpoint(a) > data::step_of_checkpoint(b);
+  });
+  return files;
+}
+
+// Empty where there is none.
+std::string latest_step_file(const fs::path& folder) {
+  const std::vector<std::string> files = step_files(folder);
+  return files.empty() ? "" : files.front();
+}
+
+void make_checkpoints_folder(const fs::path& folder) {
+  std::error_code error;
+  fs::create_directories(folder / "checkpoints", error);
+  DLCM_CHECK(!error, (folder / "checkpoints").string(), ": the folder cannot be made: ", error.message());
 }
 
 fs::path latest_link(const fs::path& folder) {
@@ -94,14 +103,23 @@ RunFolder::~RunFolder() {
 
 void RunFolder::begin(const Config& config, int64_t changed_at) const {
   const fs::path folder(path_);
-  std::error_code error;
-  fs::create_directories(folder / "checkpoints", error);
-  DLCM_CHECK(!error, (folder / "checkpoints").string(), ": the folder cannot be made: ", error.message());
+  make_checkpoints_folder(folder);
   if (changed_at >= 0 && fs::exists(folder / "config.toml")) {
+    std::error_code error;
     fs::rename(folder / "config.toml", folder / concat("config-until-step-", changed_at, ".toml"), error);
     DLCM_CHECK(!error, path_, ": config.toml cannot be renamed: ", error.message());
   }
   data::write_file((folder / "config.toml").string(), to_toml(config));
+}
+
+std::vector<std::string> RunFolder::checkpoints() const {
+  return step_files(path_);
+}
+
+void RunFolder::restore(const Config& config) const {
+  make_checkpoints_folder(path_);
+  const std::string path = (fs::path(path_) / "config.toml").string();
+  if (!fs::exists(path)) data::write_file(path, to_toml(config));
 }
 
 // Killed in between, the folder has no link, and the run goes on from its latest step.

@@ -25,10 +25,15 @@ class RunFolder {
   // The checkpoint to go on from: the one that latest.h5 names or, where that link is missing or broken, the
   // one of the latest step. Empty for a run that begins.
   const std::string& checkpoint() const { return checkpoint_; }
+  // Every checkpoints/step-*.h5, that of the latest step first. Files have that name only when they are
+  // whole.
+  std::vector<std::string> checkpoints() const;
 
   // From here on the folder holds a run: writes config.toml, whole or not at all, and makes checkpoints/.
   // Where `changed_at` is not negative the old file is kept as config-until-step-N.toml.
   void begin(const Config& config, int64_t changed_at = -1) const;
+  // The same where the folder was lost meanwhile: makes what is missing.
+  void restore(const Config& config) const;
 
   // Makes latest.h5 name that step's checkpoint, which is written already. Where latest.h5 is itself a file
   // it first gets the name of its own step, or goes where that file is there.

@@ -48,5 +48,24 @@ TEST_CASE("metrics: a file that cannot be made is named") {
                  folder / "no/metrics.jsonl: cannot be written"));
 }
 
+TEST_CASE("metrics: lines that the disk does not take are written later; a lost file is begun anew") {
+  const TemporaryFolder folder;
+  const std::string path = folder / "metrics.jsonl";
+  MetricsLog log(path, 0);
+  std::filesystem::remove(path);
+  std::filesystem::create_symlink("/dev/full", path);
+  log.write(1, {});
+  CHECK(log.failure() == path + ": cannot be written: No space left on device");
+  log.write(2, {});
+  std::filesystem::remove(path);
+  log.write(3, {});
+  CHECK(log.failure().empty());
+  CHECK(read_bytes(path) == "{\"step\":1}\n{\"step\":2}\n{\"step\":3}\n");
+  std::filesystem::remove(path);
+  CHECK(contains(message_of<Error>([&] { log.sync(); }), "cannot be written to the disk"));
+  log.write(4, {});
+  CHECK(read_bytes(path) == "{\"step\":4}\n");
+}
+
 }  // namespace
 }  // namespace dlcm::apps

@@ -183,7 +183,7 @@ class SmallDisk {
   bool mounted_ = false;
 };
 
-TEST_CASE("a full disk ends the run; its last checkpoint stays whole") {
+TEST_CASE("a full disk costs checkpoints, not the run; the newest stays whole") {
   const TrainingPlace place;
   CHECK(place.train("elsewhere", {"--set", "schedule.steps=1"}) == 0);
   const uintmax_t checkpoint_bytes = fs::file_size(place.folder / "elsewhere/checkpoints/step-00000001.h5");
@@ -199,11 +199,28 @@ TEST_CASE("a full disk ends the run; its last checkpoint stays whole") {
   CHECK(saved.header.step >= 1);
   CHECK(saved.header.step < 30);
   CHECK_FALSE(holds_temporary(disk + "/run"));
-  check_refused(place, code, 1, "checkpoints");
+  check_refused(place, code, 1, "no checkpoint of step 30: ");
+  CHECK_MESSAGE(contains(place.error(), "train: warning: no checkpoint of step "), place.error());
+  CHECK(place.metrics_lines("disk/run") == 30 + 5);  // all its steps and evaluations
+}
+
+TEST_CASE("a disk that was full and has room again takes the checkpoint") {
+  const TrainingPlace place;
+  const std::string disk = place.folder / "disk";
+  const SmallDisk mounted(disk, 4 << 20);
+  if (!mounted.mounted()) return;  // said above
+  Process process = place.start("disk/run", {"--set", "schedule.steps=300", "--set", "train.keep=1"});
+  REQUIRE(wait_until(process, [&] { return place.metrics_lines("disk/run") >= 5; }));
+  write_bytes(disk + "/filler", std::string(size_t{4} << 20, 'x'));  // as much as there is room for
+  REQUIRE(wait_until(process, [&] { return contains(place.error(), "; it is tried again"); }));
+  fs::remove(disk + "/filler");
+  CHECK_MESSAGE(process.wait() == 0, place.error());
+  CHECK(fs::read_symlink(disk + "/run/checkpoints/latest.h5") == "step-00000300.h5");
+  CHECK(place.metrics_lines("disk/run") == 300 + 43);
 }
 
 // As `ulimit -f`: it comes after the disk space was found to be there, in the middle of HDF5's writing.
-TEST_CASE("a limit on the size of files ends the run; its last checkpoint stays whole") {
+TEST_CASE("a limit on the size of files costs the checkpoint; the one before stays whole") {
   const TrainingPlace place;
   CHECK(place.train("run", {"--set", "schedule.steps=3"}) == 0);
   const std::map<std::string, std::string> before = contents_of(place.folder / "run/checkpoints");
