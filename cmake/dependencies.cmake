@@ -30,6 +30,12 @@ pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
 add_library(dlcm_compression INTERFACE)
 target_link_libraries(dlcm_compression INTERFACE ZLIB::ZLIB PkgConfig::zstd)
 
+# Of tokenizer.json: its regular expressions, and Unicode's normal forms.
+pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
+pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
+add_library(dlcm_unicode INTERFACE)
+target_link_libraries(dlcm_unicode INTERFACE PkgConfig::pcre2 PkgConfig::utf8proc)
+
 find_package(nlohmann_json 3.10 REQUIRED)
 find_package(CLI11 2 REQUIRED)
 find_package(tomlplusplus 3 REQUIRED)

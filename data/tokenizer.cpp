@@ -1,5 +1,6 @@
 #include "data/tokenizer.h"
 
+#include "data/bpe/json_tokenizer.h"
 #include "data/sha256.h"
 #include "tensor/check.h"
 
@@ -27,11 +28,9 @@ std::string_view ByteTokenizer::decode(int32_t id) const {
 
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& name_or_path) {
   if (name_or_path == "bytes") return std::make_unique<ByteTokenizer>();
-  const std::string_view suffix = ".json";
-  const bool is_json = name_or_path.size() > suffix.size() && name_or_path.ends_with(suffix);
-  DLCM_CHECK_INPUT(!is_json, "tokenizer '", name_or_path,
-                   "': tokenizer.json files are not supported yet; use 'bytes'");
-  throw InputError(concat("tokenizer '", name_or_path, "' is unknown; allowed: bytes"));
+  if (name_or_path.ends_with(".json")) return std::make_unique<JsonTokenizer>(name_or_path);
+  throw InputError(
+      concat("tokenizer '", name_or_path, "' is unknown; allowed: bytes, the path of a tokenizer.json"));
 }
 
 std::string full_identity(const std::string& stated, int64_t vocab_size) {

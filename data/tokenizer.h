@@ -41,7 +41,7 @@ class ByteTokenizer final : public Tokenizer {
   std::string bytes_;  // all 256 in order
 };
 
-// "bytes", or the path of a tokenizer.json, which this version refuses by name.
+// "bytes", or the path of a tokenizer.json: see data/bpe/json_tokenizer.h.
 std::unique_ptr<Tokenizer> load_tokenizer(const std::string& name_or_path);
 
 // The identity in full of what a shard or checkpoint says: files of others may say "bytes" alone, which with

@@ -54,4 +54,24 @@ std::string_view utf8_prefix(std::string_view text, size_t bytes) {
   return text.substr(0, bytes);
 }
 
+void append_utf8(uint32_t code_point, std::string& text) {
+  const auto append = [&text](uint32_t byte) { text += static_cast<char>(byte); };
+  const auto append_rest = [&](int shift) { append(0x80 | (code_point >> shift & 0x3F)); };
+  if (code_point < 0x80) {
+    append(code_point);
+  } else if (code_point < 0x800) {
+    append(0xC0 | code_point >> 6);
+    append_rest(0);
+  } else if (code_point < 0x10000) {
+    append(0xE0 | code_point >> 12);
+    append_rest(6);
+    append_rest(0);
+  } else {
+    append(0xF0 | code_point >> 18);
+    append_rest(12);
+    append_rest(6);
+    append_rest(0);
+  }
+}
+
 }  // namespace dlcm::data

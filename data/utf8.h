@@ -2,6 +2,8 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
+#include <string>
 #include <string_view>
 
 namespace dlcm::data {
@@ -12,5 +14,8 @@ size_t first_invalid_utf8(std::string_view text);
 
 // The longest prefix of at most `bytes` bytes that does not end within a character.
 std::string_view utf8_prefix(std::string_view text, size_t bytes);
+
+// Appends a code point that is not a surrogate, up to U+10FFFF.
+void append_utf8(uint32_t code_point, std::string& text);
 
 }  // namespace dlcm::data

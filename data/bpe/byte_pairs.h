@@ -1,0 +1,82 @@
+// Byte pair encoding of one piece of text: from its bytes, the pair with the lowest rank is merged, the
+// leftmost first, until none is left (Sennrich et al. 2016, as Hugging Face's `tokenizers` does it).
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace dlcm::data {
+
+// The rank of a merge is its place in the list.
+struct Merge {
+  int32_t left;
+  int32_t right;
+  int32_t merged;
+};
+
+class BytePairs {
+ public:
+  // Ids are not negative. byte_ids: of each byte, -1 for one that the vocabulary lacks, which is left out of
+  // the text. Of two merges of the same pair the later counts. The merged token must be longer than either
+  // part.
+  BytePairs(const std::array<int32_t, 256>& byte_ids, std::span<const Merge> merges);
+
+  // Memory that calls leave to later ones; one for each thread.
+  struct Work {
+    struct Waiting {  // a place whose pair has a rank, in the list of that rank
+      uint32_t place;
+      uint32_t next;
+    };
+    struct Open {  // a rank whose places are being merged: places[at] to places[end - 1] are left
+      uint32_t rank;
+      size_t begin;
+      size_t at;
+      size_t end;
+    };
+    std::vector<int32_t> ids;
+    std::vector<uint32_t> ranks;           // of the pair that begins at each place
+    std::vector<uint32_t> next, previous;  // places that are left
+    std::vector<Waiting> waiting;
+    std::vector<uint32_t> lists;      // [rank]: first of those that wait
+    std::vector<uint32_t> rank_heap;  // ranks with a list
+    std::vector<Open> open;
+    std::vector<uint32_t> places;
+  };
+  // Appends the ids of the piece, which has less than 2^32 bytes.
+  void encode(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
+
+  // The two ways of it, with the same result: in the square of the piece's length, and in n log n.
+  void encode_short(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
+  void encode_long(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
+
+ private:
+  struct Slot {
+    uint64_t pair;
+    uint32_t rank;
+    uint32_t unused;
+  };
+  uint32_t rank_of(int32_t left, int32_t right) const;
+  void set_rank(int32_t left, int32_t right, uint32_t rank);
+  void start(std::string_view piece, Work& work) const;
+  int32_t whole_character(std::string_view piece, size_t at, size_t& bytes) const;
+  size_t merge_short(Work& work) const;
+  static void start_long(Work& work);
+  void merge_long(Work& work, std::vector<int32_t>& ids) const;
+  static void wait(uint32_t place, Work& work);
+  static void open_next_rank(Work& work);
+  void merge_at(uint32_t place, uint32_t rank, Work& work) const;
+
+  std::array<int32_t, 256> byte_ids_;
+  std::vector<uint32_t> byte_ranks_;  // [left byte * 256 + right byte]
+  std::vector<Slot> slots_;           // open addressing, a power of two
+  int shift_ = 0;                     // from a hash to a slot
+  std::vector<uint64_t> filter_;      // bits by hash: most pairs have no rank, and their slots stay untouched
+  std::vector<int32_t> merged_;       // [rank]
+  // See whole_characters.h.
+  std::vector<int32_t> character_ids_;
+};
+
+}  // namespace dlcm::data

@@ -1,0 +1,27 @@
+// The field `normalizer`: changes text before it is cut into pieces. Supported are NFC, NFD, NFKC, NFKD,
+// Lowercase, Strip, Prepend, Replace and Sequences of them.
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+namespace dlcm::data {
+
+class JsonValue;
+
+class Normalizer {
+ public:
+  explicit Normalizer(const JsonValue& field);  // null: changes nothing
+  bool changes_nothing() const { return steps_.empty(); }
+  // The text must be UTF-8, and is afterwards. May be called by several threads at once.
+  void normalize(std::string& text) const;
+
+ private:
+  using Step = std::function<void(std::string&)>;
+  void add(const JsonValue& field, int depth);
+
+  std::vector<Step> steps_;
+};
+
+}  // namespace dlcm::data
