@@ -224,7 +224,6 @@ TEST_CASE("safetensors: what cannot be written is an Error and leaves the old fi
         "cannot write '" + path + "': a tensor cannot be named '__metadata__'");
   CHECK(contains(refused({{"a\xff", one}}, {}), "is not UTF-8 at byte 1"));
   CHECK(contains(refused({{"a", one}}, {{"a", "\x80"}}), "is not UTF-8 at byte 0"));
-  CHECK(contains(refused({{"a", one}}, {{"a", std::string(100'000'000, 'x')}}), "allowed are 100000000"));
   const auto other_source = [&](const Tensor& given) {
     return message_of<Error>([&] {
       write_safetensors(path, {{"a", DType::f32, {1}}}, {}, [&](const std::string&) { return given; });
