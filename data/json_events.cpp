@@ -17,13 +17,17 @@ std::string one_line(std::string text) {
   return text;
 }
 
-// nlohmann's messages begin with "[json.exception.parse_error.101] " and may quote all of a long string.
+// nlohmann's messages begin with "[json.exception.parse_error.101] " and may quote all of a long string,
+// whose bytes may be anything.
 std::string short_reason(const json::exception& error) {
   constexpr size_t kShownBytes = 200;
   std::string reason = error.what();
   const size_t mark = reason.find("] ");
   if (mark != std::string::npos) reason.erase(0, mark + 2);
-  return one_line(reason.substr(0, kShownBytes));
+  reason.resize(std::min(reason.size(), kShownBytes));
+  std::replace_if(
+      reason.begin(), reason.end(), [](unsigned char c) { return c < ' ' || c >= 0x7f; }, '?');
+  return reason;
 }
 
 // Passes nlohmann's events on.

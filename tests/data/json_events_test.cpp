@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "data/utf8.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace dlcm;
@@ -61,6 +62,7 @@ TEST_CASE("json events: what is not JSON is one line that says where") {
     INFO(text.substr(0, 50), ": ", message);
     CHECK(message.starts_with("'x.json' is not JSON: "));
     CHECK(message.find('\n') == std::string::npos);
+    CHECK(first_invalid_utf8(message) == message.size());
     CHECK(message.size() < 300);
   }
 }
