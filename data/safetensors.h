@@ -104,13 +104,14 @@ struct SafetensorsEntry {
 // dtype; where both are floating it may be another, and is converted (to bf16: rounded to nearest).
 using SafetensorsSource = std::function<Tensor(const std::string& name)>;
 
-inline const SafetensorsMetadata kPyTorchMetadata = {
-    {"format", "pt"}};  // what Hugging Face's loaders ask for
+// What Hugging Face's loaders ask for.
+inline const SafetensorsMetadata kPyTorchMetadata = {{"format", "pt"}};
 
 // Writes the file atomically (data/atomic_file.h), one tensor after the other, byte for byte as the format's
 // own library does: ordered by type, the last in SafetensorsType first, then by name; a header filled with
-// spaces to a multiple of 8 bytes. Throws Error: also for names that are not UTF-8, occur twice or are
-// "__metadata__", and for a source that gives something else.
+// spaces to a multiple of 8 bytes. (Metadata of several keys, which the library has in any order, is sorted.)
+// Throws Error: also for names that are not UTF-8, occur twice or are "__metadata__", and for a source that
+// gives something else.
 void write_safetensors(const std::string& path, std::vector<SafetensorsEntry> entries,
                        const SafetensorsMetadata& metadata, const SafetensorsSource& source);
 

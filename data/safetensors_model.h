@@ -12,9 +12,10 @@
 
 namespace dlcm::data {
 
-// Opens all files, and checks that each tensor of the index is in its file. A tensor of a file that the index
-// does not name, or names for another file, is not there. Any number of threads may read at a time. What is
-// wrong is an InputError of one line that names the file and, where it is one tensor, the tensor.
+// Opens all files and keeps them open, and checks that each tensor of the index is in its file. A tensor of a
+// file that the index does not name, or names for another file, is not there. Any number of threads may read
+// at a time. What is wrong is an InputError of one line that names the file and, where it is one tensor, the
+// tensor.
 class SafetensorsModel {
  public:
   // A folder with model.safetensors or, where that is not there, model.safetensors.index.json; or a file of

@@ -69,6 +69,7 @@ std::string header_text(const std::string& path, const std::vector<SafetensorsEn
 // On the CPU, in the dtype that the file has.
 Tensor tensor_of(const std::string& path, const SafetensorsEntry& entry, const SafetensorsSource& source) {
   const Tensor tensor = source(entry.name);
+  DLCM_CHECK(tensor.defined(), "cannot write '", path, "': tensor ", shown_name(entry.name), " is undefined");
   const bool convertible = is_floating(tensor.dtype()) && is_floating(entry.dtype);
   DLCM_CHECK(tensor.shape() == entry.shape && (tensor.dtype() == entry.dtype || convertible),
              "cannot write '", path, "': tensor ", shown_name(entry.name), " is ", tensor.shape(), " of ",

@@ -231,6 +231,7 @@ TEST_CASE("safetensors: what cannot be written is an Error and leaves the old fi
   };
   CHECK(other_source(Tensor::zeros({2})) ==
         "cannot write '" + path + "': tensor 'a' is [2] of f32, announced were [1] of f32");
+  CHECK(contains(other_source(Tensor()), "tensor 'a' is undefined"));
   CHECK(contains(other_source(Tensor::zeros({1}, DType::i32)), "is [1] of i32, announced were [1] of f32"));
   CHECK(read_bytes(path) == before);
   CHECK(std::distance(std::filesystem::directory_iterator(folder.path()), {}) == 1);
