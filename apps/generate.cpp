@@ -34,6 +34,7 @@ enum class OutputFormat { text, text_with_concepts, json };
 
 struct CommandLine {
   std::string checkpoint;
+  std::string tokenizer;
   std::string dtype;
   std::vector<std::string> prompts;
   GenerationOptions options;
@@ -62,6 +63,8 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   parser.add_input("--checkpoint", line.checkpoint, "FILE|RUN_DIR",
                    "A checkpoint, or a run's folder: its newest one; - reads standard input",
                    Presence::required);
+  parser.add_input("--tokenizer", line.tokenizer, "FILE",
+                   "The model's tokenizer.json; default: the copy in the run's folder");
   parser.add_texts("--prompt", line.prompts, "TEXT", "Text to continue; repeatable");
   parser.add_input("--prompt-file", prompt_file, "FILE", "A prompt: all of the file; - reads standard input");
   parser.add_text("--dtype", line.dtype, "f32|bf16",
@@ -74,6 +77,7 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   parser.add_flag("--json", json, "Print one JSON object a prompt, in order");
   if (const auto end = parser.read(argc, argv)) return end;
   require_one_standard_input({{"--checkpoint", line.checkpoint}, {"--prompt-file", prompt_file}});
+  DLCM_CHECK_INPUT(line.tokenizer != "-", "--tokenizer '-': expected the path of a tokenizer.json");
   line.options.end_token = ignore_end ? EndToken::is_ignored : EndToken::stops;
   line.format = json            ? OutputFormat::json
                 : show_concepts ? OutputFormat::text_with_concepts
@@ -125,7 +129,7 @@ int generate_program(int argc, char** argv) {
   if (const auto end = read_command_line(argc, argv, line)) return *end;
   const LoadedModel loaded = load_model(line.checkpoint);
   loaded.model->pack_operands(dtype_option(line.dtype, loaded.config.train.dtype));
-  const auto tokenizer = tokenizer_of(loaded);
+  const auto tokenizer = tokenizer_of(loaded, line.tokenizer);
   if (line.format == OutputFormat::json) {
     run_as_json(loaded, *tokenizer, line);
   } else {

@@ -29,6 +29,7 @@ constexpr char kExamples[] =
 
 struct CommandLine {
   std::string checkpoint;
+  std::string tokenizer;
   std::string text = "-";
   std::string html;
   bool json = false;
@@ -39,12 +40,15 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   parser.add_input("--checkpoint", line.checkpoint, "FILE|RUN_DIR",
                    "A checkpoint, or a run's folder: its newest one; - reads standard input",
                    Presence::required);
+  parser.add_input("--tokenizer", line.tokenizer, "FILE",
+                   "The model's tokenizer.json; default: the copy in the run's folder");
   parser.add_output("--html", line.html, "FILE", "Write a page: p on hover, a histogram of concept lengths");
   parser.add_flag("--json", line.json, "Print one JSON object");
   parser.add_text("TEXT", line.text, "TEXT|FILE",
                   "The text, or a file that holds it; - or nothing: standard input");
   if (const auto end = parser.read(argc, argv)) return end;
   require_one_standard_input({{"--checkpoint", line.checkpoint}, {"TEXT", line.text}});
+  DLCM_CHECK_INPUT(line.tokenizer != "-", "--tokenizer '-': expected the path of a tokenizer.json");
   return std::nullopt;
 }
 
@@ -103,7 +107,7 @@ int segment_program(int argc, char** argv) {
   if (const auto end = read_command_line(argc, argv, line)) return *end;
   const LoadedModel loaded = load_model(line.checkpoint);
   loaded.model->pack_operands(loaded.config.train.dtype);
-  const auto tokenizer = tokenizer_of(loaded);
+  const auto tokenizer = tokenizer_of(loaded, line.tokenizer);
   if (!line.html.empty()) {
     std::vector<std::string> inputs = {loaded.path};
     if (is_file(line.text)) inputs.push_back(line.text);

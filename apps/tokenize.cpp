@@ -30,13 +30,13 @@ constexpr char kExamples[] =
     "  tokenize --output shards book.txt\n"
     "  tokenize --heldout 0.05 --output shards articles.jsonl.zst more-articles/\n"
     "  tokenize --heldout 0.05 --output shards --domain english=books/ --domain code=sources.jsonl.gz\n"
+    "  tokenize --tokenizer tokenizer.json --output shards articles.jsonl.zst\n"
     "  zcat dump.jsonl.gz | tokenize --json-lines --output shards -\n\n"
     "Writes DIR/train-00000.h5 ... and, with --heldout, DIR/heldout-00000.h5 ... (with --domain, in "
     "DIR/NAME).\n"
     "The last line of standard output is one JSON object. Exit code: 0, 1 (the work failed), 2 (bad input).";
 
 struct CommandLine {
-  std::string tokenizer = "bytes";
   std::vector<std::string> inputs;
   std::vector<std::string> domains;  // NAME=INPUT
   std::optional<int64_t> threads;
@@ -46,8 +46,8 @@ struct CommandLine {
 
 std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   CommandLineParser parser("tokenize", kDescription, kExamples);
-  parser.add_text("--tokenizer", line.tokenizer, "bytes|FILE",
-                  "bytes, or a tokenizer.json (not supported yet)");
+  parser.add_text("--tokenizer", line.options.tokenizer, "bytes|FILE",
+                  "bytes, or a tokenizer.json: byte-level BPE as of Hugging Face");
   parser.add_number("--heldout", line.options.heldout_share, {0, 1, NumberRange::Excluded::most},
                     "Share of the documents kept for evaluation, at least 0 and below 1, chosen by a hash of "
                     "the text");
@@ -125,7 +125,7 @@ std::string json_of(const TokenizeCounts& counts, double seconds) {
 int tokenize(int argc, char** argv) {
   CommandLine line;
   if (const std::optional<int> end = read_command_line(argc, argv, line)) return *end;
-  const auto tokenizer = data::load_tokenizer(line.tokenizer);
+  const auto tokenizer = data::load_tokenizer(line.options.tokenizer);
   line.options.domains = parse_domains(line);
   if (line.json_lines) line.options.format = data::InputFormat::json_lines;
   if (line.threads) set_thread_count(static_cast<int>(*line.threads));

@@ -1,10 +1,27 @@
 #include "data/tokenizer.h"
 
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+
+#include "data/atomic_file.h"
 #include "data/bpe/json_tokenizer.h"
 #include "data/sha256.h"
 #include "tensor/check.h"
 
 namespace dlcm::data {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read_bytes(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::string bytes{std::istreambuf_iterator<char>(file), {}};
+  DLCM_CHECK_INPUT(file.good() || file.eof(), "'", path, "' cannot be read");
+  return bytes;
+}
+
+}  // namespace
 
 ByteTokenizer::ByteTokenizer() {
   for (int byte = 0; byte < 256; ++byte) bytes_ += static_cast<char>(byte);
@@ -42,20 +59,49 @@ bool names_bytes(const std::string& identity) {
   return identity.substr(0, identity.find(' ')) == "bytes";
 }
 
-std::unique_ptr<Tokenizer> find_tokenizer(const std::string& identity, int64_t vocab_size) {
+void copy_tokenizer(const std::string& name_or_path, const std::string& to_folder) {
+  if (name_or_path == "bytes") return;
+  const fs::path config = fs::path(name_or_path).parent_path() / kTokenizerConfigFile;
+  write_file((fs::path(to_folder) / kTokenizerFile).string(), read_bytes(name_or_path));
+  std::error_code error;
+  if (fs::exists(config, error)) {
+    write_file((fs::path(to_folder) / kTokenizerConfigFile).string(), read_bytes(config.string()));
+  }
+}
+
+std::vector<std::string> tokenizer_places(const std::string& shard_or_checkpoint) {
+  std::error_code error;
+  fs::path real = fs::canonical(shard_or_checkpoint, error);  // latest.h5 is a link
+  if (error) real = shard_or_checkpoint;
+  const fs::path folder = real.parent_path();
+  return {(folder / kTokenizerFile).string(), (folder.parent_path() / kTokenizerFile).string()};
+}
+
+std::unique_ptr<Tokenizer> find_tokenizer(const std::string& identity, int64_t vocab_size,
+                                          const std::vector<std::string>& places) {
   auto bytes = std::make_unique<ByteTokenizer>();
-  const bool is_bytes =
-      vocab_size == bytes->vocab_size() && full_identity(identity, vocab_size) == bytes->identity();
-  if (!is_bytes) return nullptr;
-  return bytes;
+  if (vocab_size == bytes->vocab_size() && full_identity(identity, vocab_size) == bytes->identity()) {
+    return bytes;
+  }
+  for (const std::string& place : places) {
+    std::error_code error;
+    if (!fs::exists(place, error)) continue;
+    auto tokenizer = std::make_unique<JsonTokenizer>(place);
+    if (tokenizer->identity() == identity && tokenizer->vocab_size() == vocab_size) return tokenizer;
+  }
+  return nullptr;
 }
 
 std::unique_ptr<Tokenizer> tokenizer_of_identity(const std::string& identity, int64_t vocab_size,
+                                                 const std::vector<std::string>& places,
                                                  const std::string& file) {
-  std::unique_ptr<Tokenizer> found = find_tokenizer(identity, vocab_size);
-  DLCM_CHECK_INPUT(found != nullptr, "'", file, "': tokenizer '", identity, "' with ", vocab_size,
-                   " ids is not one of this program's, expected 'bytes' with 257: only train, evaluate and "
-                   "inspect, which need no text, take the file");
+  std::unique_ptr<Tokenizer> found = find_tokenizer(identity, vocab_size, places);
+  std::string looked;
+  for (const std::string& place : places) looked += concat(looked.empty() ? "'" : ", '", place, "'");
+  DLCM_CHECK_INPUT(
+      found != nullptr, "'", file, "': its tokenizer '", identity, "' with ", vocab_size,
+      " ids is neither 'bytes' nor in ", looked.empty() ? "a file that was named" : looked,
+      ": give the tokenizer.json by --tokenizer; train and evaluate need no text and take the file");
   return found;
 }
 

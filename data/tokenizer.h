@@ -51,11 +51,22 @@ std::string full_identity(const std::string& stated, int64_t vocab_size);
 // Whether it is one of `bytes`, by name.
 bool names_bytes(const std::string& identity);
 
-// The tokenizer whose identity a shard or checkpoint carries; null where it is not one that this program
-// holds. Only text needs it: training and evaluation work on ids.
-std::unique_ptr<Tokenizer> find_tokenizer(const std::string& identity, int64_t vocab_size);
+// A tokenizer.json goes with what was made by it: a copy lies in the folder of the shards and in that of the
+// run, with the tokenizer_config.json that names its begin and end where there is one.
+inline constexpr char kTokenizerFile[] = "tokenizer.json";
+inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";
+// Copies both to the folder, each whole or not at all; nothing for "bytes". The config is the one beside it.
+void copy_tokenizer(const std::string& name_or_path, const std::string& to_folder);
+// Where the copy of a shard or checkpoint is looked for: in its folder, and in the one above.
+std::vector<std::string> tokenizer_places(const std::string& shard_or_checkpoint);
+
+// The tokenizer whose identity a shard or checkpoint carries: bytes, or the first of the files in `places`
+// that is there and has it; null where none has. Only text needs it: training and evaluation work on ids.
+std::unique_ptr<Tokenizer> find_tokenizer(const std::string& identity, int64_t vocab_size,
+                                          const std::vector<std::string>& places);
 // InputError in place of null. `file` is for the message.
 std::unique_ptr<Tokenizer> tokenizer_of_identity(const std::string& identity, int64_t vocab_size,
+                                                 const std::vector<std::string>& places,
                                                  const std::string& file);
 
 }  // namespace dlcm::data

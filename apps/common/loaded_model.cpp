@@ -1,5 +1,6 @@
 #include "apps/common/loaded_model.h"
 
+#include <filesystem>
 #include <map>
 
 #include "apps/common/input_file.h"
@@ -33,6 +34,7 @@ void require_shapes(const data::CheckpointReader& file, const std::vector<nn::Pa
 LoadedModel read_model(const std::string& path) {
   LoadedModel loaded;
   loaded.path = path;
+  loaded.tokenizer_places = data::tokenizer_places(path);
   const data::CheckpointReader file(loaded.path);
   loaded.config =
       parse_config(file.header().config, concat("the configuration in '", loaded.path, "'")).config;
@@ -57,6 +59,7 @@ LoadedModel load_model(const std::string& source) {
   LoadedModel loaded;
   input.use([&](const std::string& path) { loaded = read_model(data::newest_checkpoint(path)); });
   if (loaded.path == input.path()) loaded.path = input.name();
+  if (source == "-") loaded.tokenizer_places.clear();
   return loaded;
 }
 
@@ -67,8 +70,11 @@ DType dtype_option(const std::string& word, DType otherwise) {
   return word == "f32" ? DType::f32 : DType::bf16;
 }
 
-std::unique_ptr<data::Tokenizer> tokenizer_of(const LoadedModel& loaded) {
-  return data::tokenizer_of_identity(loaded.tokenizer, loaded.config.model.vocab_size, loaded.path);
+std::unique_ptr<data::Tokenizer> tokenizer_of(const LoadedModel& loaded, const std::string& file) {
+  DLCM_CHECK_INPUT(file.empty() || std::filesystem::exists(file), "--tokenizer '", file,
+                   "': there is no such file");
+  const std::vector<std::string> places = file.empty() ? loaded.tokenizer_places : std::vector{file};
+  return data::tokenizer_of_identity(loaded.tokenizer, loaded.config.model.vocab_size, places, loaded.path);
 }
 
 }  // namespace dlcm::apps

@@ -14,7 +14,8 @@ struct LoadedModel {
   std::string path;  // of the checkpoint read, or "standard input"
   Config config;     // as stored in it
   std::unique_ptr<LanguageModel> model;
-  std::string tokenizer;  // the identity of the one that made its shards
+  std::string tokenizer;                      // the identity of the one that made its shards
+  std::vector<std::string> tokenizer_places;  // where its tokenizer.json may lie
   int64_t step = 0;
   int64_t tokens_seen = 0;
 };
@@ -28,8 +29,9 @@ LoadedModel load_model(const std::string& source);
 // other words than f32 and bf16.
 DType dtype_option(const std::string& word, DType otherwise);
 
-// What turns text into the model's ids and back. Throws InputError that names checkpoint and tokenizer where
-// it is not one that this program holds: the model can then be evaluated on shards, but not write.
-std::unique_ptr<data::Tokenizer> tokenizer_of(const LoadedModel& loaded);
+// What turns text into the model's ids and back: `file`, a tokenizer.json, or where it is empty the one
+// beside the checkpoint. Throws InputError that names checkpoint and tokenizer where it is not the model's:
+// the model can then be evaluated on shards, but not write.
+std::unique_ptr<data::Tokenizer> tokenizer_of(const LoadedModel& loaded, const std::string& file = {});
 
 }  // namespace dlcm::apps

@@ -77,9 +77,10 @@ std::string text_of(const std::vector<int32_t>& ids, const data::Tokenizer* toke
   return text;
 }
 
-void print_documents(std::ostream& out, const data::ShardReader& shard) {
-  const auto tokenizer = data::find_tokenizer(shard.header().tokenizer, shard.header().vocab_size);
-  if (tokenizer == nullptr) out << "  no text, as this program does not hold the tokenizer: ids\n";
+void print_documents(std::ostream& out, const data::ShardReader& shard, const std::string& path) {
+  const auto tokenizer =
+      data::find_tokenizer(shard.header().tokenizer, shard.header().vocab_size, data::tokenizer_places(path));
+  if (tokenizer == nullptr) out << "  no text, as its tokenizer.json does not lie beside it: ids\n";
   for (int64_t i = 0; i < std::min(kShownDocuments, shard.documents()); ++i) {
     const int64_t shown = std::min(kShownTokens, shard.document_tokens(i));
     const std::string text = text_of(shard.read(i, 0, shown), tokenizer.get());
@@ -111,7 +112,7 @@ void describe_shard(std::ostream& out, const data::Hdf5Reader& file) {
         << "\n";
   }
   print_datasets(out, file);
-  print_documents(out, shard);
+  print_documents(out, shard, file.path());
 }
 
 void print_config(std::ostream& out, const std::string& config) {

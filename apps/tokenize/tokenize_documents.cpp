@@ -159,6 +159,7 @@ TokenizeCounts tokenize_documents(const TokenizeOptions& options, const data::To
     sets[i]->finish();
   }
   for (const auto& set : sets) set->mark_incomplete();
+  data::copy_tokenizer(options.tokenizer, options.output);
   for (const auto& set : sets) set->publish();
   for (const auto& set : sets) set->mark_complete();
   return counts;

@@ -18,6 +18,7 @@ struct TokenizeDomain {
 
 struct TokenizeOptions {
   std::string output;
+  std::string tokenizer = "bytes";  // a copy of a tokenizer.json is written beside the shards
   std::vector<TokenizeDomain> domains;
   data::InputFormat format = data::InputFormat::by_name;
   double heldout_share = 0;

@@ -344,6 +344,7 @@ void Run::go() {
     return;
   }
   folder_->begin(input_.config, changed_ ? step_ : -1);
+  folder_->take_tokenizer(arguments_.data_folder);
   metrics_ = std::make_unique<MetricsLog>(folder_->path() + "/metrics.jsonl", step_);
   saver_ = std::make_unique<CheckpointSaver>(
       *folder_, *metrics_, input_.config,

@@ -13,6 +13,7 @@
 
 #include "data/atomic_file.h"
 #include "data/checkpoint.h"
+#include "data/tokenizer.h"
 
 namespace dlcm::apps {
 namespace {
@@ -120,6 +121,11 @@ void RunFolder::restore(const Config& config) const {
   make_checkpoints_folder(path_);
   const std::string path = (fs::path(path_) / "config.toml").string();
   if (!fs::exists(path)) data::write_file(path, to_toml(config));
+}
+
+void RunFolder::take_tokenizer(const std::string& data_folder) const {
+  const std::string file = (fs::path(data_folder) / data::kTokenizerFile).string();
+  if (fs::exists(file)) data::copy_tokenizer(file, path_);
 }
 
 // Killed in between, the folder has no link, and the run goes on from its latest step.

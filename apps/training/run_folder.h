@@ -32,6 +32,8 @@ class RunFolder {
   // From here on the folder holds a run: writes config.toml, whole or not at all, and makes checkpoints/.
   // Where `changed_at` is not negative the old file is kept as config-until-step-N.toml.
   void begin(const Config& config, int64_t changed_at = -1) const;
+  // A copy of the tokenizer.json beside the shards, where there is one: text is made and read with it.
+  void take_tokenizer(const std::string& data_folder) const;
   // The same where the folder was lost meanwhile: makes what is missing.
   void restore(const Config& config) const;
 

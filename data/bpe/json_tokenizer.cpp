@@ -28,17 +28,6 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMostFileBytes = size_t{512} << 20;
 
-// "NAME sha256=HEX": NAME has no spaces and is not that of the bytes tokenizer.
-std::string identity_of(const std::string& path, const std::string& bytes) {
-  const fs::path file = fs::absolute(path).lexically_normal();
-  std::string name = file.parent_path().filename().string();
-  if (name.empty()) name = file.filename().string();
-  std::replace_if(
-      name.begin(), name.end(), [](unsigned char c) { return c <= ' '; }, '_');
-  if (name == "bytes") name += "_";
-  return concat(name, " sha256=", sha256(bytes));
-}
-
 void refuse_unless_null(const JsonValue& root, const char* key) {
   if (root.has(key)) root[key].refuse("is not supported; expected null");
 }
@@ -143,7 +132,7 @@ struct JsonTokenizer::Parts {
         normalized(vocabulary.normalized),
         pairs(vocabulary.byte_ids, vocabulary.merges),
         ends(find_begin_and_end(path, vocabulary)),
-        identity(identity_of(path, file_bytes)) {
+        identity(concat(kTokenizerFile, " sha256=", sha256(file_bytes))) {
     if (vocabulary.ignore_merges) {
       for (const auto& [token, id] : vocabulary.model) {
         if (const auto bytes = bytes_of_token(token)) whole_pieces.emplace(*bytes, id);

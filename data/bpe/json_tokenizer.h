@@ -19,8 +19,8 @@ namespace dlcm::data {
 class JsonTokenizer final : public Tokenizer {
  public:
   // begin_id() and end_id() are the bos_token and eos_token of a tokenizer_config.json in the same folder,
-  // else special tokens with well-known names; one serves as both where there is one alone. The identity's
-  // name is that of the folder. Throws InputError.
+  // else special tokens with well-known names; one serves as both where there is one alone. The identity is
+  // that of the file's bytes, wherever it lies. Throws InputError.
   explicit JsonTokenizer(const std::string& path);
   ~JsonTokenizer() override;
 

@@ -79,8 +79,8 @@ TEST_CASE("programs: shards of an unknown tokenizer are trained on, evaluated an
   CHECK_MESSAGE(contains(shard.output, "document 0 (40 tokens): 128814 128811 128808 "), shard.output);
   CHECK(run_program("inspect", place.quoted("run/checkpoints/latest.h5")).code == 0);
 
-  check_refused(place.run("generate", "--prompt a"), "tokenizer 'gpt2-like' with 128815 ids is not one");
-  check_refused(place.run("segment", "text"), "tokenizer 'gpt2-like' with 128815 ids is not one");
+  check_refused(place.run("generate", "--prompt a"), "tokenizer 'gpt2-like' with 128815 ids is neither");
+  check_refused(place.run("segment", "text"), "tokenizer 'gpt2-like' with 128815 ids is neither");
   write_tiny_shard(place.folder / "bytes.h5", {"Some text."});
   check_refused(place.run("evaluate", "--data " + place.quoted("bytes.h5")),
                 "was made with tokenizer 'bytes ");

@@ -34,9 +34,9 @@ TEST_CASE("tokenizer: found by name and by identity, others refused by name") {
   CHECK(contains(message_of<InputError>([] { load_tokenizer("words"); }), "'words' is unknown"));
   const std::string identity = ByteTokenizer().identity();
   CHECK(identity.starts_with("bytes sha256="));
-  CHECK(tokenizer_of_identity(identity, 257, "x.h5")->identity() == identity);
-  CHECK(contains(message_of<InputError>([] { tokenizer_of_identity("gpt sha256=1", 257, "x.h5"); }),
-                 "'x.h5': tokenizer 'gpt sha256=1' with 257 ids is not one"));
+  CHECK(tokenizer_of_identity(identity, 257, {}, "x.h5")->identity() == identity);
+  CHECK(contains(message_of<InputError>([] { tokenizer_of_identity("gpt sha256=1", 257, {}, "x.h5"); }),
+                 "'x.h5': its tokenizer 'gpt sha256=1' with 257 ids is neither 'bytes' nor"));
 }
 
 TEST_CASE("tokenizer: bytes without a hash are bytes where the vocabulary is theirs") {
@@ -44,10 +44,10 @@ TEST_CASE("tokenizer: bytes without a hash are bytes where the vocabulary is the
   CHECK(full_identity("bytes", 257) == identity);
   CHECK(full_identity("bytes", 300) == "bytes");
   CHECK(full_identity("words", 257) == "words");
-  CHECK(find_tokenizer("bytes", 257)->identity() == identity);
-  CHECK(find_tokenizer("bytes", 300) == nullptr);
-  CHECK(find_tokenizer(identity, 300) == nullptr);
-  CHECK(find_tokenizer("words", 257) == nullptr);
+  CHECK(find_tokenizer("bytes", 257, {})->identity() == identity);
+  CHECK(find_tokenizer("bytes", 300, {}) == nullptr);
+  CHECK(find_tokenizer(identity, 300, {}) == nullptr);
+  CHECK(find_tokenizer("words", 257, {}) == nullptr);
   CHECK(names_bytes("bytes"));
   CHECK(names_bytes("bytes sha256=1"));
   CHECK_FALSE(names_bytes("bytes-bpe"));

@@ -66,7 +66,7 @@ TEST_CASE("json tokenizer: sizes, names, begin and end") {
   CHECK(large.vocab_size() == 128815);
   CHECK(small.vocab_size() == 8192);
   CHECK(small.identity() ==
-        "small-8k sha256=" + sha256(read_bytes(shared_data("tokenizers/small-8k/tokenizer.json"))));
+        "tokenizer.json sha256=" + sha256(read_bytes(shared_data("tokenizers/small-8k/tokenizer.json"))));
   CHECK(large.begin_id() == 0);
   CHECK(large.end_id() == 1);
   CHECK(large.decode(0).empty());
