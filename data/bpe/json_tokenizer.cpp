@@ -16,6 +16,7 @@
 #include "data/bpe/normalizer.h"
 #include "data/bpe/piece_cache.h"
 #include "data/bpe/pre_tokenizer.h"
+#include "data/bpe/unicode_classes.h"
 #include "data/bpe/vocabulary.h"
 #include "data/sha256.h"
 #include "data/utf8.h"
@@ -244,6 +245,7 @@ JsonTokenizer::JsonTokenizer(const std::string& path) {
   const nlohmann::json json = read_json(path, bytes);
   const JsonValue root(json, concat("'", path, "'"));
   check_format(root);
+  unicode_classes();  // takes a while: here, not in the first call of encode
   parts_ = std::make_unique<Parts>(path, bytes, root);
 }
 
