@@ -49,4 +49,28 @@ constexpr std::array<CategoryRange, 127> kNewerCharacters = {{
     {0x2B739, 0x2B739, "Lo"}, {0x2EBF0, 0x2EE5D, "Lo"}, {0x31350, 0x323AF, "Lo"},
 }};
 
+// The same of scripts. Source: Scripts.txt of Unicode 16.
+struct ScriptRange {
+  uint32_t first;
+  uint32_t last;
+  const char* script;
+};
+
+constexpr std::array<ScriptRange, 14> kNewerOfScripts = {{
+    {0x2B739, 0x2B739, "Han"},
+    {0x2EBF0, 0x2EE5D, "Han"},
+    {0x31350, 0x323AF, "Han"},
+    {0x1B132, 0x1B132, "Hiragana"},
+    {0x1B155, 0x1B155, "Katakana"},
+    {0xA7CB, 0xA7CD, "Latin"},
+    {0xA7DA, 0xA7DC, "Latin"},
+    {0x1DF25, 0x1DF2A, "Latin"},
+    {0x1C89, 0x1C8A, "Cyrillic"},
+    {0x1E030, 0x1E06D, "Cyrillic"},
+    {0x1E08F, 0x1E08F, "Cyrillic"},
+    {0x897, 0x897, "Arabic"},
+    {0x10EC2, 0x10EC4, "Arabic"},
+    {0x10EFC, 0x10EFF, "Arabic"},
+}};
+
 }  // namespace dlcm::data

@@ -10,6 +10,7 @@
 #include "data/bpe/json_value.h"
 #include "data/bpe/regex.h"
 #include "data/bpe/unicode_classes.h"
+#include "data/bpe/unicode_versions.h"
 #include "data/utf8.h"
 #include "tensor/check.h"
 
@@ -62,8 +63,15 @@ void order_marks(std::vector<utf8proc_int32_t>& codes) {
   }
 }
 
-void to_form(std::string& text, Form form) {
-  if (is_ascii(text)) return;
+template <class Ranges>
+auto find_range(const Ranges& ranges, uint32_t code) {
+  const auto found =
+      std::partition_point(ranges.begin(), ranges.end(), [&](const auto& r) { return r.last < code; });
+  return found != ranges.end() && found->first <= code ? found : ranges.end();
+}
+
+// Appends the form of the text.
+void append_form(std::string_view text, Form form, std::string& out) {
   std::vector<utf8proc_int32_t> codes = decompose(text, form == Form::nfkc || form == Form::nfkd);
   order_marks(codes);
   if (form == Form::nfc || form == Form::nfkc) {
@@ -73,8 +81,28 @@ void to_form(std::string& text, Form form) {
     DLCM_CHECK(count >= 0, "normalizer: ", utf8proc_errmsg(count));
     codes.resize(static_cast<size_t>(count));
   }
-  text.clear();
-  for (const utf8proc_int32_t code : codes) append_utf8(static_cast<uint32_t>(code), text);
+  for (const utf8proc_int32_t code : codes) append_utf8(static_cast<uint32_t>(code), out);
+}
+
+// Nothing is ordered or composed across a character without a normal form.
+void to_form(std::string& text, Form form) {
+  if (is_ascii(text)) return;
+  std::string result;
+  std::string part;
+  for_each_character(text, [&](uint32_t code) {
+    if (find_range(kWithoutNormalForm, code) == kWithoutNormalForm.end()) return append_utf8(code, part);
+    append_form(part, form, result);
+    part.clear();
+    append_utf8(code, result);
+  });
+  append_form(part, form, result);
+  text = std::move(result);
+}
+
+uint32_t lowercase_of(uint32_t code) {
+  const auto newer = find_range(kNewerLowercase, code);
+  if (newer != kNewerLowercase.end()) return code + static_cast<uint32_t>(newer->difference);
+  return static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code)));
 }
 
 // Character by character, without regard to its place in a word.
@@ -86,7 +114,7 @@ void lowercase(std::string& text) {
     if (code == kDottedI) {
       lower += "i\u0307";
     } else {
-      append_utf8(static_cast<uint32_t>(utf8proc_tolower(static_cast<utf8proc_int32_t>(code))), lower);
+      append_utf8(lowercase_of(code), lower);
     }
   });
   text = std::move(lower);
@@ -162,6 +190,8 @@ void Normalizer::add(const JsonValue& field, int depth) {
     const JsonValue text = pattern[is_regex ? "Regex" : "String"];
     auto expression =
         std::make_shared<Regex>(is_regex ? text.string() : escape_regex(text.string()), text.place());
+    if (expression->may_match_nothing())
+      text.refuse("an expression that matches the empty text is not supported");
     steps_.emplace_back([expression, content = field["content"].string()](std::string& changed) {
       replace(changed, *expression, content);
     });

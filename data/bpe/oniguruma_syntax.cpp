@@ -40,15 +40,26 @@ bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }
 
-// The inside of a [class] with all characters of a general category, as of Unicode 16.
+std::string code_point_range(uint32_t first, uint32_t last) {
+  char text[40];
+  std::snprintf(text, sizeof(text), "\\x{%X}-\\x{%X}", static_cast<unsigned>(first),
+                static_cast<unsigned>(last));
+  return text;
+}
+
+// The inside of a [class] with all characters of a general category or of a script, as of Unicode 16.
 std::string category_members(std::string_view name) {
   std::string members = concat("\\p{", name, "}");
   for (const CategoryRange& range : kNewerCharacters) {
-    if (!std::string_view(range.category).starts_with(name)) continue;
-    char text[40];
-    std::snprintf(text, sizeof(text), "\\x{%X}-\\x{%X}", static_cast<unsigned>(range.first),
-                  static_cast<unsigned>(range.last));
-    members += text;
+    const bool inside = std::string_view(range.category).starts_with(name);
+    if (inside) members += code_point_range(range.first, range.last);
+  }
+  return members;
+}
+std::string script_members(std::string_view name) {
+  std::string members = concat("\\p{sc:", name, "}");
+  for (const ScriptRange& range : kNewerOfScripts) {
+    if (range.script == name) members += code_point_range(range.first, range.last);
   }
   return members;
 }
@@ -151,7 +162,7 @@ class Translator {
     const bool negated = peek(1) == 'P';
     if (holds(kCategories, name)) return members(category_members(name), negated, in_class, bytes);
     if (!holds(kScripts, name)) refuse(concat("'\\p{", utf8_prefix(name, 40), "}'"));
-    members(concat("\\p{sc:", name, "}"), negated, in_class, bytes);
+    members(script_members(name), negated, in_class, bytes);
   }
 
   void members(const std::string& inside, bool negated, bool in_class, size_t bytes) {

@@ -105,6 +105,12 @@ Regex::~Regex() = default;
 Regex::Regex(Regex&&) noexcept = default;
 Regex& Regex::operator=(Regex&&) noexcept = default;
 
+bool Regex::may_match_nothing() const {
+  uint32_t may = 0;
+  pcre2_pattern_info(compiled_->code.get(), PCRE2_INFO_MATCHEMPTY, &may);
+  return may != 0;
+}
+
 void Regex::find_all(std::string_view text, std::vector<Span>& matches) const {
   matches.clear();
   Matcher matcher(compiled_->code.get());

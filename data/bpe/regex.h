@@ -30,6 +30,7 @@ class Regex {
   // empty match right behind the one before is none, as with Oniguruma's iterator. Throws Error where a match
   // needs more steps or memory than allowed. May be called by several threads at once.
   void find_all(std::string_view text, std::vector<Span>& matches) const;
+  bool may_match_nothing() const;  // the empty text
 
  private:
   struct Compiled;

@@ -48,12 +48,12 @@ class CrossingRanks {
     }
   }
 
-  // Of the merges across an end of the character while it is not whole.
+  // Of the merges across an end of the character, be it whole or not.
   uint32_t lowest(std::string_view character) const {
     uint32_t lowest = kNone;
-    for (size_t bytes = 1; bytes < character.size(); ++bytes) {
+    for (size_t bytes = 1; bytes <= character.size(); ++bytes) {
       lowest = std::min({lowest, rank_in(by_right_, character.substr(0, bytes)),
-                         rank_in(by_left_, character.substr(bytes))});
+                         rank_in(by_left_, character.substr(character.size() - bytes))});
     }
     return lowest;
   }

@@ -18,6 +18,7 @@ ALPHABET = (
     list("\u00a0\u2003\u3000\u180e\u200b\u200c\u200d\u0085\u2028\u001c\ufeff") + list("🙂👍🏽€∑Ωﬁﬃ①㎏") +
     list("\x01\x02\x7f\ue000\U0010ffff\u0378\ufffe") +
     list("\U00031350\U0002ebf0\U0001ccf3\U00010d4a\U0001cc00\u0897\u1b4e\U0001fae9") +
+    list("\u0898\u1ac1\u32ff\ua7f2\U00011938\U00011935\U00011930\ua7cb") +
     ["'s", "'S", "'ſ", "'ll", "'LL", "'re", "'Re", " 'd", "can't", "  ", "\r\n", "\n\n", " a", " the", "<tok>", "<Tok>", "[X]",
      "word", "Add", "中文", "don't", "123", "--", "\u1112\u1161\u11ab", "e\u0301", "D\u0307\u0323"])
 
@@ -158,7 +159,7 @@ def main():
     random_source = random.Random(20)
     lines = []
     for name, pre_tokenizer, normalizer, added, options in configurations():
-        count = 150 if name in ("deepseek", "gpt2", "llama3", "qwen2") else 36
+        count = 150 if name in ("deepseek", "gpt2", "llama3", "qwen2", "NFC", "NFKD", "Lowercase") else 36
         file = {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": normalizer,
                 "pre_tokenizer": pre_tokenizer, "post_processor": None, "decoder": byte_level(),
                 "model": model(list(texts(random_source, 40)), random_source, **options)}
