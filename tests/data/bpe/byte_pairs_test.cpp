@@ -118,3 +118,14 @@ TEST_CASE("byte pairs: bytes without a token are left out") {
   pairs.encode("", work, found);
   CHECK(found.size() == 1);
 }
+
+TEST_CASE("byte pairs: a merge of a whole character may have a lower rank than what makes it") {
+  // U+00AA U+00E9 is C2 AA C3 A9. (C2 AA) comes before (C3 A9), after which AA is no more there for (AA,
+  // U+00E9), the merge of the lowest rank.
+  const std::vector<Merge> merges = {{0xAA, 256, 258}, {0xC2, 0xAA, 257}, {0xC3, 0xA9, 256}};
+  const BytePairs pairs(all_bytes(), merges);
+  BytePairs::Work work;
+  std::vector<int32_t> found;
+  pairs.encode("\xC2\xAA\xC3\xA9", work, found);
+  CHECK(found == std::vector<int32_t>{257, 256});
+}
