@@ -98,7 +98,7 @@ TEST_CASE("programs: a tokenizer.json from text to text") {
   check_refused(place.run("generate", "--max-tokens 3"), "run/tokenizer.json");
 }
 
-TEST_CASE("programs: more than 65,536 ids are stored in 32 bits") {
+TEST_CASE("programs: more than 65,536 ids are stored in 32 bits" * doctest::test_suite("numerics")) {
   const Place place("deepseek-v3");
   const data::Hdf5Reader shard(place.folder / "shards/train-00000.h5");
   CHECK(shard.info("/tokens").type == data::ElementType::u32);

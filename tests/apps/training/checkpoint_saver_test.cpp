@@ -123,14 +123,14 @@ TEST_CASE("checkpoint saver: a failure is told, and the next attempt may succeed
 
 TEST_CASE("a run whose folder is lost makes it anew") {
   const TrainingPlace place;
-  Process process = place.start("run", {"--set", "schedule.steps=300"});
-  REQUIRE(wait_until(process, [&] { return place.metrics_lines("run") >= 20; }));
+  Process process = place.start("run", {"--set", "schedule.steps=80"});
+  REQUIRE(wait_until(process, [&] { return place.metrics_lines("run") >= 10; }));
   process.signal(SIGSTOP);
   fs::remove_all(place.folder / "run");
   process.signal(SIGCONT);
   CHECK(process.wait() == 0);
-  CHECK(fs::read_symlink(place.folder / "run/checkpoints/latest.h5") == "step-00000300.h5");
-  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=310"}) == 0);
+  CHECK(fs::read_symlink(place.folder / "run/checkpoints/latest.h5") == "step-00000080.h5");
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=82"}) == 0);
 }
 
 TEST_CASE("a run whose newest checkpoints are damaged goes on from the one before, and says so") {

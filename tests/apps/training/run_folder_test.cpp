@@ -209,14 +209,14 @@ TEST_CASE("a disk that was full and has room again takes the checkpoint") {
   const std::string disk = place.folder / "disk";
   const SmallDisk mounted(disk, 4 << 20);
   if (!mounted.mounted()) return;  // said above
-  Process process = place.start("disk/run", {"--set", "schedule.steps=300", "--set", "train.keep=1"});
+  Process process = place.start("disk/run", {"--set", "schedule.steps=80", "--set", "train.keep=1"});
   REQUIRE(wait_until(process, [&] { return place.metrics_lines("disk/run") >= 5; }));
   write_bytes(disk + "/filler", std::string(size_t{4} << 20, 'x'));  // as much as there is room for
   REQUIRE(wait_until(process, [&] { return contains(place.error(), "; it is tried again"); }));
   fs::remove(disk + "/filler");
   CHECK_MESSAGE(process.wait() == 0, place.error());
-  CHECK(fs::read_symlink(disk + "/run/checkpoints/latest.h5") == "step-00000300.h5");
-  CHECK(place.metrics_lines("disk/run") == 300 + 43);
+  CHECK(fs::read_symlink(disk + "/run/checkpoints/latest.h5") == "step-00000080.h5");
+  CHECK(place.metrics_lines("disk/run") == 80 + 12);
 }
 
 // As `ulimit -f`: it comes after the disk space was found to be there, in the middle of HDF5's writing.
