@@ -68,7 +68,6 @@ class Run {
   std::unique_ptr<CheckpointSaver> saver_;
   std::unique_ptr<Progress> progress_;
   std::optional<Clock::time_point> retry_at_;  // a checkpoint that could not be written
-  std::string last_failure_;                   // of it
   bool metrics_wait_ = false;                  // which was said
   double matrix_limit_ = 0;                    // FLOPs per second
   double step_flops_ = 0;                      // of a step, as the configuration says
@@ -302,7 +301,6 @@ void Run::start_save() {
 // A full disk, a lost folder costs the checkpoint, not the run.
 void Run::take(const SaveOutcome& outcome) {
   if (!outcome.not_finite.empty()) end_diverged(outcome.not_finite + " has values that are not finite");
-  last_failure_ = outcome.failure;
   if (outcome.failure.empty()) {
     saved_step_ = outcome.step;
     return;
@@ -320,14 +318,16 @@ void Run::save_where_due() {
 
 // At the end of the run, where nothing else is to be done.
 void Run::save_now() {
-  for (int attempt = 0; attempt < kLastAttempts; ++attempt) {
-    if (attempt > 0) std::this_thread::sleep_for(kLastRetry);
+  for (int attempt = 1;; ++attempt) {
     start_save();
-    if (saver_->busy()) take(saver_->wait());
+    if (!saver_->busy()) return;
+    const SaveOutcome outcome = saver_->wait();
+    DLCM_CHECK(outcome.failure.empty() || attempt < kLastAttempts, "no checkpoint of step ", step_, ": ",
+               outcome.failure, "; the newest is of step ", saved_step_);
+    take(outcome);
     if (saved_step_ == step_) return;
+    std::this_thread::sleep_for(kLastRetry);
   }
-  throw Error(
-      concat("no checkpoint of step ", step_, ": ", last_failure_, "; the newest is of step ", saved_step_));
 }
 
 void Run::warn_of_metrics() {
