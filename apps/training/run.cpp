@@ -112,7 +112,7 @@ data::CheckpointReader Run::open_checkpoint() {
     if (std::filesystem::weakly_canonical(path) == newest_file) continue;
     try {
       data::CheckpointReader reader(path);
-      input_.notes.push_back("warning: " + damage + "; going on from an earlier checkpoint, " + path);
+      input_.notes.push_back(concat("warning: ", damage, "; going on from an earlier checkpoint, ", path));
       return reader;
     } catch (const InputError&) {
       continue;  // its like has been said
