@@ -1,11 +1,10 @@
 #include "data/tokenizer.h"
 
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 
 #include "data/atomic_file.h"
 #include "data/bpe/json_tokenizer.h"
+#include "data/bpe/json_value.h"
 #include "data/sha256.h"
 #include "tensor/check.h"
 
@@ -14,12 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-std::string read_bytes(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string bytes{std::istreambuf_iterator<char>(file), {}};
-  DLCM_CHECK_INPUT(file.good() || file.eof(), "'", path, "' cannot be read");
-  return bytes;
-}
+constexpr size_t kMostFileBytes = size_t{512} << 20;  // as JsonTokenizer takes
 
 }  // namespace
 
@@ -62,10 +56,11 @@ bool names_bytes(const std::string& identity) {
 void copy_tokenizer(const std::string& name_or_path, const std::string& to_folder) {
   if (name_or_path == "bytes") return;
   const fs::path config = fs::path(name_or_path).parent_path() / kTokenizerConfigFile;
-  write_file((fs::path(to_folder) / kTokenizerFile).string(), read_bytes(name_or_path));
+  write_file((fs::path(to_folder) / kTokenizerFile).string(), read_file(name_or_path, kMostFileBytes));
   std::error_code error;
   if (fs::exists(config, error)) {
-    write_file((fs::path(to_folder) / kTokenizerConfigFile).string(), read_bytes(config.string()));
+    write_file((fs::path(to_folder) / kTokenizerConfigFile).string(),
+               read_file(config.string(), kMostFileBytes));
   }
 }
 

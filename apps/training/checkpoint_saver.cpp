@@ -46,17 +46,18 @@ CheckpointSaver::~CheckpointSaver() {
 
 void CheckpointSaver::start(const data::Checkpoint& checkpoint) {
   DLCM_CHECK(!busy(), "checkpoint: one is being written already");
+  const bool beside = mode_ == SaveMode::beside_training;
+  checkpoint_ = beside ? data::Checkpoint{checkpoint.header, copies_of(checkpoint.model),
+                                          copies_of(checkpoint.moment_m), copies_of(checkpoint.moment_v)}
+                       : checkpoint;
   outcome_ = {checkpoint.header.step, {}, {}};
   done_ = false;
-  busy_ = true;
-  if (mode_ == SaveMode::within_step) {
-    checkpoint_ = checkpoint;
+  if (beside) {
+    thread_ = std::thread([this] { write(); });
+  } else {
     write();
-    return;
   }
-  checkpoint_ = {checkpoint.header, copies_of(checkpoint.model), copies_of(checkpoint.moment_m),
-                 copies_of(checkpoint.moment_v)};
-  thread_ = std::thread([this] { write(); });
+  busy_ = true;
 }
 
 std::optional<SaveOutcome> CheckpointSaver::poll() {

@@ -85,17 +85,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         prepare(options.source, folder)
         times, losses = step_times(folder, options.seconds, options.threads)
-    seconds = measure.summary(times, "seconds_per_step")
-    measure.report({
-        "peer": "llm.c",
-        "threads": options.threads,
-        "tokens": TOKENS,
-        "tokens_per_second": TOKENS / seconds["seconds_per_step"],
-        "tokens_per_second_highest": TOKENS / seconds["seconds_per_step_shortest"],
-        **seconds,
-        "first_loss": losses[0],
-        "last_loss": losses[-1],
-    })
+    measure.report({"peer": "llm.c", "threads": options.threads, **measure.step_fields(TOKENS, times, losses)})
 
 
 if __name__ == "__main__":

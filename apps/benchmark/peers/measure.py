@@ -52,23 +52,30 @@ def summary(times, name):
     }
 
 
+def step_fields(tokens, times, losses):
+    """What is reported of training steps of so many tokens: their seconds, rates and losses."""
+    seconds = summary(times, "seconds_per_step")
+    return {
+        "tokens": tokens,
+        "tokens_per_second": tokens / seconds["seconds_per_step"],
+        "tokens_per_second_highest": tokens / seconds["seconds_per_step_shortest"],
+        **seconds,
+        "first_loss": losses[0],
+        "last_loss": losses[-1],
+    }
+
+
 def report_steps(step, tokens, options, fields):
     """Measures a training step, which returns its loss, and reports it: `fields` and what every step has."""
     losses = [step()]
     times = measured(clocked(lambda: losses.append(step())), options.seconds)
-    seconds = summary(times, "seconds_per_step")
     report(
         {
             "peer": "pytorch",
             **fields,
             "mode": options.mode,
             "threads": options.threads,
-            "tokens": tokens,
-            "tokens_per_second": tokens / seconds["seconds_per_step"],
-            "tokens_per_second_highest": tokens / seconds["seconds_per_step_shortest"],
-            **seconds,
-            "first_loss": losses[0],
-            "last_loss": losses[-1],
+            **step_fields(tokens, times, losses),
             "peak_rss_bytes": peak_rss_bytes(),
         }
     )
