@@ -95,7 +95,7 @@ void add_stack(ModelCost& cost, const std::string& name, const StackConfig& stac
 void add_cross_attention(ModelCost& cost, const ModelConfig& config, double context, DType dtype) {
   PartCost& entry = part(cost, "cross_attention");
   const auto width = static_cast<double>(config.token.width);
-  const double r = config.boundary.tokens_per_concept;
+  const double r = expected_tokens_per_concept(config.boundary);
   // `segment` and `dense` score concepts; `replicated` scores as many copies as there are tokens.
   const bool replicated = config.cross_attention.implementation == CrossImplementation::replicated;
   entry.flops.cross_attention += 4.0 * width * (replicated ? context : context / r) / 2;
@@ -111,7 +111,7 @@ void add_cross_attention(ModelCost& cost, const ModelConfig& config, double cont
 
 // Pooled tokens and smoothed concepts as operands, the concepts before their norm, and what p is made of.
 void add_concepts(ModelCost& cost, const ModelConfig& config, DType dtype) {
-  const double r = config.boundary.tokens_per_concept;
+  const double r = expected_tokens_per_concept(config.boundary);
   const auto width = static_cast<double>(config.token.width),
              wide = static_cast<double>(config.backbone.width);
   part(cost, "concept_proj").activation_bytes_per_token += operand_bytes(dtype) * width / r;
@@ -123,11 +123,15 @@ void add_concepts(ModelCost& cost, const ModelConfig& config, DType dtype) {
 
 }  // namespace
 
+double expected_tokens_per_concept(const BoundaryConfig& config) {
+  return config.predictor == Predictor::none ? 1.0 : config.tokens_per_concept;
+}
+
 double rows_per_token(const ModelConfig& config, const std::string& path) {
   const bool per_concept = path.starts_with("backbone/") || path.starts_with("concept_proj") ||
                            path.starts_with("smoothing/") || path.starts_with("cross_attention/k_proj") ||
                            path.starts_with("cross_attention/v_proj");
-  return per_concept ? 1.0 / config.boundary.tokens_per_concept : 1.0;
+  return per_concept ? 1.0 / expected_tokens_per_concept(config.boundary) : 1.0;
 }
 
 ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute recompute, DType dtype) {
@@ -139,7 +143,7 @@ ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute rec
   if (config.kind == ModelKind::transformer) {
     add_stack(cost, "decoder", config.token, config.layers, 1.0, length, how);
   } else {
-    const double r = config.boundary.tokens_per_concept;
+    const double r = expected_tokens_per_concept(config.boundary);
     add_stack(cost, "encoder", config.token, config.encoder_layers, 1.0, length, how);
     add_stack(cost, "backbone", config.backbone, config.backbone_layers, 1.0 / r, length / r, how);
     add_stack(cost, "decoder", config.token, config.decoder_layers, 1.0, length, how);

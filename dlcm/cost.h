@@ -9,6 +9,10 @@
 
 namespace dlcm {
 
+// R, at which cost is counted: the target; 1 where every token is a concept. A run whose concepts are shorter,
+// as `cosine` may make them or an untrained predictor, costs more.
+double expected_tokens_per_concept(const BoundaryConfig& config);
+
 // The FLOPs of one token's forward pass; a multiply-add counts 2. The backbone's are divided by R.
 struct TokenFlops {
   double matrices = 0;  // 2 x elements of every matrix that the token meets

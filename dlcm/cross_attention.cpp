@@ -5,6 +5,7 @@
 #include "autograd/ops.h"
 #include "nn/linear.h"
 #include "nn/sequence_layout.h"
+#include "tensor/ops/cast.h"
 #include "tensor/ops/rotary_table.h"
 
 namespace dlcm {
@@ -91,7 +92,9 @@ Variable CrossAttention::attend(const Variable& q, const Variable& k, const Vari
                                o_proj_.operand_dtype());
   }
   const ops::AttentionLayout ranges = concept_ranges(segmentation, cu_seqlens, config, k.dtype());
-  if (config.implementation == CrossImplementation::dense) return autograd::dense_attention(q, k, v, ranges);
+  if (config.implementation == CrossImplementation::dense) {
+    return autograd::dense_attention(operand(q), operand(k), operand(v), ranges);
+  }
   return autograd::attention(operand(q), operand(k), operand(v), ranges, o_proj_.operand_dtype());
 }
 
@@ -149,14 +152,14 @@ nn::ResidualStream CrossAttention::step(const Variable& h,
   for (const CrossAttentionState* state : states)
     positions.push_back(static_cast<int32_t>(state->concepts.length()));
   nn::ResidualStream stream(h);
-  const Tensor q = queries(stream, Tensor::from(positions)).value();
+  const Tensor q = operand(queries(stream, Tensor::from(positions))).value();  // rounded as a pass does
   std::vector<const nn::KeyValueCache*> concepts;
   std::vector<const std::vector<float>*> biases;
   for (const CrossAttentionState* state : states) {
     concepts.push_back(&state->concepts);
     if (config_.cross_attention.weighting == Weighting::length) biases.push_back(&state->log_lengths);
   }
-  finish(stream, projected(Variable(nn::attend_to_caches(q, concepts, biases))));
+  finish(stream, projected(Variable(nn::attend_to_caches(ops::cast(q, DType::f32), concepts, biases))));
   return stream;
 }
 

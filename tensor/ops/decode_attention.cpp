@@ -12,6 +12,10 @@
 #include "tensor/scratch.h"
 #include "tensor/simd.h"
 
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
 namespace dlcm::cpu {
 namespace {
 
@@ -19,7 +23,7 @@ using V = detail::Simd<float>;
 using Vector = V::Vector;
 
 constexpr int64_t kPartKeys = 256;
-constexpr int64_t kValueRows = 4;  // added up at once
+constexpr int64_t kValueRows = 8;  // added up at once
 static_assert(kPartKeys % V::kWidth == 0 && kPartKeys % kValueRows == 0);
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
@@ -35,10 +39,17 @@ inline Vector widened(const float* from) {
   return V::load(from);
 }
 inline Vector widened(const Bf16* from) {
+#if defined(__AVX512F__)
+  // GCC 12 makes two halves of __builtin_convertvector, and warns of its own header where no mask is given.
+  const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+  const __m512i words = _mm512_maskz_cvtepu16_epi32(0xffff, halves);
+  return std::bit_cast<Vector>(std::bit_cast<detail::Simd<uint32_t>::Vector>(words) << 16);
+#else
   typedef uint16_t Halves __attribute__((vector_size(kVectorBytes / 2)));
   Halves halves;
   std::memcpy(&halves, from, sizeof(halves));
   return std::bit_cast<Vector>(__builtin_convertvector(halves, detail::Simd<uint32_t>::Vector) << 16);
+#endif
 }
 
 // Elements [first, d) of a row as far as they fill a vector, then 0.
@@ -76,6 +87,36 @@ inline Vector sums_along(Vector (&square)[V::kWidth]) {
   return square[0];
 }
 
+// Products, lane by lane, of a key with the queries of kHeads heads that share it: those of the next head lie
+// kWidth rows behind.
+template <int kHeads, class E>
+void multiply_key(const E* key, int64_t d, const float* queries, int64_t width, float* products) {
+  Vector sums[kHeads] = {};
+  for (int64_t j = 0; j < d; j += V::kWidth) {
+    const Vector row = load_row(key, j, d);
+#pragma GCC unroll 4
+    for (int head = 0; head < kHeads; ++head) sums[head] += row * V::load(queries + head * width + j);
+  }
+#pragma GCC unroll 4
+  for (int head = 0; head < kHeads; ++head) V::store(products + head * V::kWidth * V::kWidth, sums[head]);
+}
+
+// The same for all heads.
+template <class E>
+void multiply_keys(const DecodeSizes& sizes, const E* key, int64_t d, const float* queries, float* products) {
+  const int64_t group = sizes.group(), width = sizes.width();
+  constexpr int64_t kSquare = V::kWidth * V::kWidth;
+  for (int64_t kv_head = 0; kv_head < sizes.kv_heads; ++kv_head, key += d) {
+    int64_t head = 0;
+    for (; head + 4 <= group; head += 4, queries += 4 * width, products += 4 * kSquare)
+      multiply_key<4>(key, d, queries, width, products);
+    for (; head + 2 <= group; head += 2, queries += 2 * width, products += 2 * kSquare)
+      multiply_key<2>(key, d, queries, width, products);
+    for (; head < group; ++head, queries += width, products += kSquare)
+      multiply_key<1>(key, d, queries, width, products);
+  }
+}
+
 // Products of the queries with a vector of keys from `first` on, scaled to the base 2, to [head][kPartKeys];
 // -inf beyond the last key. `products` [head][key][lane] has room for them before they are summed.
 template <class E>
@@ -85,14 +126,7 @@ void score_keys(const DecodeSizes& sizes, const Part<E>& part, const float* quer
   for (int64_t i = 0; i < keys; ++i) {
     const E* key = part.keys + (first + i) * part.stride;
     part.fetch_ahead(key, 1);
-    for (int64_t head = 0; head < sizes.heads; ++head) {
-      const E* row = key + head / sizes.group() * part.d;
-      Vector sum = {};
-      for (int64_t j = 0; j < part.d; j += V::kWidth) {
-        sum += load_row(row, j, part.d) * V::load(queries + head * sizes.width() + j);
-      }
-      V::store(products + (head * V::kWidth + i) * V::kWidth, sum);
-    }
+    multiply_keys(sizes, key, part.d, queries, products + i * V::kWidth);
   }
   for (int64_t i = keys; i < V::kWidth; ++i) {
     for (int64_t head = 0; head < sizes.heads; ++head)
@@ -137,20 +171,26 @@ void add_values(const DecodeSizes& sizes, const Part<E>& part, int64_t first, co
                 float* partial) {
   const E* rows = part.values + first * part.stride;
   part.fetch_ahead(rows, kRows);
-  for (int64_t kv_head = 0; kv_head < sizes.kv_heads; ++kv_head, rows += part.d) {
-    for (int64_t j = 0; j < part.d; j += V::kWidth) {
+  // Held here, as the compiler cannot know that the outputs are not written over them.
+  const int64_t d = part.d, stride = part.stride, group = sizes.group(), step = sizes.partial();
+  const float* weight_row = weights + first;
+  float* outputs = partial + 2;
+  for (int64_t kv_head = 0; kv_head < sizes.kv_heads; ++kv_head, rows += d) {
+    for (int64_t j = 0; j < d; j += V::kWidth) {
       Vector values[kRows];
-#pragma GCC unroll 4
-      for (int i = 0; i < kRows; ++i) values[i] = load_row(rows + i * part.stride, j, part.d);
-      for (int64_t head = kv_head * sizes.group(); head < (kv_head + 1) * sizes.group(); ++head) {
-        const float* weight = weights + head * kPartKeys + first;
-        float* output = partial + head * sizes.partial() + 2 + j;
+#pragma GCC unroll 8
+      for (int i = 0; i < kRows; ++i) values[i] = load_row(rows + i * stride, j, d);
+      for (int64_t head = 0; head < group; ++head) {
+        const float* weight = weight_row + head * kPartKeys;
+        float* output = outputs + head * step + j;
         Vector sum = V::load(output);
-#pragma GCC unroll 4
+#pragma GCC unroll 8
         for (int i = 0; i < kRows; ++i) sum += values[i] * weight[i];
         V::store(output, sum);
       }
     }
+    weight_row += group * kPartKeys;
+    outputs += group * step;
   }
 }
 
@@ -175,10 +215,14 @@ void attend_part(const DecodeSizes& sizes, const Part<E>& part, const float* que
 
 // Puts the parts of one head together; they are `stride` apart.
 void combine(const DecodeSizes& sizes, int64_t parts, const float* partial, int64_t stride, float* o) {
-  float maximum = kMinusInfinity, total = 0;
-  for (int64_t i = 0; i < parts; ++i) maximum = std::max(maximum, partial[i * stride]);
-  std::fill_n(o, sizes.head_dim, 0.0f);
-  if (maximum == kMinusInfinity) return;
+  float maximum = kMinusInfinity, total = 0, sums = 0;
+  for (int64_t i = 0; i < parts; ++i) {
+    maximum = std::max(maximum, partial[i * stride]);
+    sums += partial[i * stride + 1];
+  }
+  const bool empty = maximum == kMinusInfinity;
+  std::fill_n(o, sizes.head_dim, empty ? sums : 0.0f);  // 0, or NaN where all scores are
+  if (empty) return;
   for (int64_t i = 0; i < parts; ++i) {
     const float* from = partial + i * stride;
     const float factor = fast_exp2(from[0] - maximum);

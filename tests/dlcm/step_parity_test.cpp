@@ -134,8 +134,8 @@ struct Weights {
 };
 const Weights kWeights[] = {{DType::f32, false, {}},
                             {DType::f32, true, {}},
-                            {DType::bf16, false, {0.1, 1e-2}},
-                            {DType::bf16, true, {0.1, 1e-2}}};
+                            {DType::bf16, false, {0.05, 4e-3}},
+                            {DType::bf16, true, {0.05, 4e-3}}};
 
 std::unique_ptr<LanguageModel> model_with(const Weights& weights, const ModelConfig& config, uint64_t seed) {
   std::unique_ptr<LanguageModel> model = test::random_model(config, seed, weights.dtype);

@@ -1,5 +1,9 @@
 #include "tensor/ops/decode_attention.h"
 
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
 #include <doctest/doctest.h>
 
 #include "tensor/ops/attention.h"
@@ -69,7 +73,24 @@ TEST_CASE("decode_attention: attention of one row for each sequence, whatever th
   check_decoding(3, 3, 20, {5, 700});
   check_decoding(6, 2, 3, {40, 1, 0});
   check_decoding(2, 1, 96, {130, 1030});
+  check_decoding(7, 1, 32, {33, 300});  // seven heads share a key: four, two and one at once
   check_decoding(2, 1, 8, {0, 0});
+}
+
+TEST_CASE("decode_attention: NaN is not lost, whether some scores are NaN or all") {
+  const Tensor q = random_tensor({2, 4, 64}, DType::f32, 7);
+  std::vector<Sequence> sequences = {sequence(700, 2, 64, 1, false), sequence(40, 2, 64, 5, false)};
+  sequences[0].keys.data<float>()[300 * 2 * 64] = std::numeric_limits<float>::quiet_NaN();  // of heads 0, 1
+  Tensor damaged = q.clone();
+  std::fill_n(damaged.data<float>() + q.numel() / 2, q.numel() / 2, std::numeric_limits<float>::quiet_NaN());
+  const Tensor o = decode(damaged, sequences);
+  const auto share_of_nan = [&](int64_t begin, int64_t end) {
+    return std::count_if(o.data<float>() + begin, o.data<float>() + end,
+                         [](float x) { return std::isnan(x); });
+  };
+  CHECK(share_of_nan(0, 128) == 128);
+  CHECK(share_of_nan(128, 256) == 0);
+  CHECK(share_of_nan(256, 512) == 256);
 }
 
 TEST_CASE("decode_attention: the number of threads does not matter") {

@@ -108,9 +108,8 @@ TEST_CASE("ten training steps in bf16 stay within 1 % of the reference's losses"
   }
 }
 
-// Mean loss of the last 50 of 300 steps on the repository's text. Boundaries are fixed and rates low: drawn
-// boundaries and higher rates make runs part whose last bits differ, by 1 to 2 % of the loss in either
-// direction, in f32 as well.
+// Mean loss of the last 50 of 300 steps on the repository's text, with fixed boundaries and low rates: at the
+// rates of the presets single runs part by 1 % and more (docs/architecture.md).
 double loss_after_training(DType dtype, int64_t seed, const std::string& text) {
   constexpr size_t kContext = 128, kDocuments = 8;
   Config config;
@@ -152,15 +151,15 @@ double loss_after_training(DType dtype, int64_t seed, const std::string& text) {
 TEST_CASE("300 training steps in bf16 end within 0.5 % of the loss in f32" * doctest::skip()) {
   const std::string text = test::read_bytes(test::source_folder() + "/data/text/gutenberg.jsonl");
   REQUIRE(text.size() > 500'000);
-  double f32 = 0, bf16 = 0;
-  for (const int64_t seed : {1, 2}) {
-    f32 += loss_after_training(DType::f32, seed, text) / 2;
-    bf16 += loss_after_training(DType::bf16, seed, text) / 2;
+  for (const int64_t seed : {1, 2, 3}) {
+    CAPTURE(seed);
+    const double f32 = loss_after_training(DType::f32, seed, text);
+    const double bf16 = loss_after_training(DType::bf16, seed, text);
+    MESSAGE("loss in f32: ", f32, ", in bf16: ", bf16);
+    CHECK(f32 < 3);  // it did learn: 5.5 at the start
+    CHECK(bf16 == doctest::Approx(f32).epsilon(5e-3));
+    CHECK(bf16 != f32);
   }
-  MESSAGE("loss in f32: ", f32, ", in bf16: ", bf16);
-  CHECK(f32 < 3);  // it did learn: 5.5 at the start
-  CHECK(bf16 == doctest::Approx(f32).epsilon(5e-3));
-  CHECK(bf16 != f32);
 }
 
 #ifndef __SANITIZE_ADDRESS__  // where the allocator keeps nothing
