@@ -1,5 +1,6 @@
 // benchmark: where the time goes, and how far from the machine's limits.
 #include <iostream>
+#include <optional>
 
 #include "apps/benchmark/benchmarks.h"
 #include "apps/common/command_line.h"
@@ -32,7 +33,7 @@ constexpr double kMostSeconds = 3600;
 struct CommandLine {
   std::string what;
   std::string config_file;
-  std::string dtype;
+  std::optional<std::string> dtype;
   double seconds = 0;
   bool json = false;
 };

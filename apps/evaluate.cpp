@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 #include <iostream>
+#include <optional>
 
 #include <unistd.h>
 
@@ -39,7 +40,7 @@ constexpr char kExamples[] =
 struct CommandLine {
   std::string checkpoint;
   std::string data;
-  std::string dtype;
+  std::optional<std::string> dtype;
   std::optional<int64_t> max_tokens;
   std::string dump;
   bool logits = false;

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <optional>
 
 #include "apps/common/command_line.h"
 #include "apps/common/loaded_model.h"
@@ -35,7 +36,7 @@ enum class OutputFormat { text, text_with_concepts, json };
 struct CommandLine {
   std::string checkpoint;
   std::string tokenizer;
-  std::string dtype;
+  std::optional<std::string> dtype;
   std::vector<std::string> prompts;
   GenerationOptions options;
   OutputFormat format = OutputFormat::text;

@@ -1,6 +1,7 @@
 #include <algorithm>
 
 #include "apps/benchmark/benchmarks.h"
+#include "apps/benchmark/machine.h"
 #include "apps/benchmark/random_input.h"
 #include "apps/benchmark/rates.h"
 #include "autograd/tape.h"
@@ -81,20 +82,27 @@ struct Decoding {
   double tokens_per_concept = 0;
   std::vector<ProfileEntry> operators;  // of the last run
   double last_run = 0;                  // seconds
+  double read_bytes = 0;                // per second, the memory limit between the runs
 };
 
 // One stream for each prompt of so many tokens. Tokens are random rather than sampled: the time is that of
-// the model alone.
+// the model alone. Where `memory` is given it is measured before each run and after the last.
 Decoding decode(const LanguageModel& model, const std::vector<int64_t>& prompts, int64_t run_steps,
-                double seconds) {
+                double seconds, const MemoryReader* memory = nullptr) {
   const std::vector<int32_t> tokens =
       random_tokens(std::ssize(prompts) * (kWarmUpSteps + run_steps), model.config().vocab_size,
                     static_cast<uint64_t>(prompts.size()));
   std::vector<double> steps, runs;
   int64_t boundaries = 0;
   Decoding result;
+  const auto measure_memory = [&] {
+    constexpr double kSeconds = 0.05;
+    if (memory != nullptr)
+      result.read_bytes = std::max(result.read_bytes, memory->bytes_per_second(std::min(kSeconds, seconds)));
+  };
   double measured = 0;
   do {
+    measure_memory();
     const std::vector<std::unique_ptr<SequenceState>> states = states_after(model, prompts);
     std::vector<SequenceState*> all;
     for (const auto& state : states) all.push_back(state.get());
@@ -113,6 +121,7 @@ Decoding decode(const LanguageModel& model, const std::vector<int64_t>& prompts,
     runs.push_back(result.last_run);
     measured += result.last_run;
   } while (measured < seconds);
+  measure_memory();
   result.tokens = static_cast<double>(run_steps * std::ssize(prompts));
   result.tokens_per_concept = result.tokens * static_cast<double>(runs.size()) /
                               static_cast<double>(std::max<int64_t>(1, boundaries));
@@ -130,21 +139,26 @@ void add_streams(const LanguageModel& model, const BenchmarkOptions& options, co
   append_time_columns(table.columns, "ms/step");
   table.columns.insert(table.columns.end(), {{"tokens_per_second", "tokens/s", Unit::number},
                                              {"tokens_per_second_highest", "fastest run", Unit::number},
-                                             {"memory_share", "its weights, of memory limit", Unit::share},
+                                             {"read_gb_per_s", "memory limit then, GB/s", Unit::number},
+                                             {"weight_bytes", "its weights", Unit::bytes},
+                                             {"memory_share", "per second, of that", Unit::share},
                                              {"tokens_per_concept", "tokens/concept", Unit::number}});
   std::vector<Table> operators;
   const bool has_concepts = model.config().kind == ModelKind::dlcm;
-  const double bytes = static_cast<double>(packed_bytes(model));
+  const int64_t bytes = packed_bytes(model);
+  const MemoryReader memory(options.seconds);
   for (const int64_t streams : {1, 16}) {
-    const Decoding decoding = decode(model, ragged_lengths(streams), kRunSteps, options.seconds);
+    const Decoding decoding = decode(model, ragged_lengths(streams), kRunSteps, options.seconds, &memory);
     const Timing& run = decoding.run;
     std::vector<Value>& row = table.rows.emplace_back(1, streams);
     row.emplace_back(decoding.step.runs);
     append_times(row, decoding.step);
-    row.insert(row.end(),
-               {decoding.tokens / run.median, decoding.tokens / run.smallest,
-                has_concepts ? Value() : ratio(bytes * kRunSteps / limits.memory_bytes(), run.smallest),
-                has_concepts ? Value(decoding.tokens_per_concept) : Value()});
+    row.insert(
+        row.end(),
+        {decoding.tokens / run.median, decoding.tokens / run.smallest, decoding.read_bytes * 1e-9, bytes,
+         has_concepts ? Value()
+                      : ratio(static_cast<double>(bytes * kRunSteps) / decoding.read_bytes, run.smallest),
+         has_concepts ? Value(decoding.tokens_per_concept) : Value()});
     operators.push_back(operator_table(concat("operators_", streams),
                                        concat("Decoding, streams: ", streams, ", time by operator"),
                                        decoding.operators, kRunSteps, decoding.last_run, limits));

@@ -2,17 +2,29 @@
 #pragma once
 
 #include "apps/benchmark/report.h"
-#include "tensor/dtype.h"
+#include "tensor/tensor.h"
 
 namespace dlcm::apps {
 
 struct MachineLimits {
   double flops = 0;             // per second: the fastest of some square products through ops::matmul
-  double read_bytes = 0;        // per second: all threads sum up an array far larger than the caches
+  double read_bytes = 0;        // per second: of a MemoryReader
   double copy_bytes = 0;        // per second, read and written counted: they copy one half of it to the other
   int64_t fastest_product = 0;  // size of the fastest product
   int64_t largest_product = 0;  // size of the largest one that the time allowed
   double memory_bytes() const { return read_bytes > copy_bytes ? read_bytes : copy_bytes; }
+};
+
+// Reads an array far larger than the caches, all threads in order and fetching ahead: the most that anything
+// takes from memory at that moment.
+class MemoryReader {
+ public:
+  explicit MemoryReader(double seconds);          // as large as so much time for measurements allows
+  double bytes_per_second(double seconds) const;  // of the fastest pass
+  const Tensor& array() const { return array_; }
+
+ private:
+  Tensor array_;
 };
 
 // Spends about `seconds` on products and as much on memory. The fastest runs count: other work on the machine

@@ -89,6 +89,7 @@ void benchmark_step(const BenchmarkOptions& options, Report& report) {
   const Config& config = options.config;
   const std::vector<PackedBatch> batches = random_batches(config, 1);
   Trainer trainer(config);
+  const double to_begin = seconds_since(options.program_begin);
   trainer.step(0, batches, boundaries_of(config.model, batches, 0));
   const double to_first_step = seconds_since(options.program_begin);
   const MeasuredSteps steps = measure_steps(trainer, config.model, batches, options.seconds);
@@ -121,6 +122,7 @@ void benchmark_step(const BenchmarkOptions& options, Report& report) {
         {"reserved_bytes", "held from the system", steps.memory.reserved_bytes, Unit::bytes},
         {"resident_bytes", "largest size of the process", steps.resident_bytes, Unit::bytes},
         {"system_allocations", "allocations from the system", steps.memory.system_calls, Unit::count},
+        {"seconds_to_begin", "program's begin to first step's begin, s", to_begin, Unit::number},
         {"seconds_to_first_step", "program's begin to first step's end, s", to_first_step, Unit::number}}});
   report.tables.push_back(operator_table("operators", "Time by operator, exclusive", steps.operators,
                                          timing.runs, steps.seconds, limits));

@@ -41,6 +41,8 @@ class CommandLineParser {
   // Any text; `type` stands for it in --help.
   void add_text(const std::string& name, std::string& place, const std::string& type,
                 const std::string& description, Presence presence = Presence::optional);
+  void add_text(const std::string& name, std::optional<std::string>& place, const std::string& type,
+                const std::string& description);
   // Repeatable; each as it is typed, empty ones too.
   void add_texts(const std::string& name, std::vector<std::string>& place, const std::string& type,
                  const std::string& description, Presence presence = Presence::optional);

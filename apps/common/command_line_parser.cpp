@@ -203,6 +203,11 @@ void CommandLineParser::add_text(const std::string& name, std::string& place, co
   option->default_str(place)->required(presence == Presence::required);
 }
 
+void CommandLineParser::add_text(const std::string& name, std::optional<std::string>& place,
+                                 const std::string& type, const std::string& description) {
+  state_->add_one(name, type, description, [&place](const std::string& text) { place = text; });
+}
+
 void CommandLineParser::add_texts(const std::string& name, std::vector<std::string>& place,
                                   const std::string& type, const std::string& description,
                                   Presence presence) {

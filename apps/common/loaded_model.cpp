@@ -63,11 +63,10 @@ LoadedModel load_model(const std::string& source) {
   return loaded;
 }
 
-DType dtype_option(const std::string& word, DType otherwise) {
-  DLCM_CHECK_INPUT(word.empty() || word == "f32" || word == "bf16", "--dtype '", word,
-                   "': expected f32 or bf16");
-  if (word.empty()) return otherwise;
-  return word == "f32" ? DType::f32 : DType::bf16;
+DType dtype_option(const std::optional<std::string>& word, DType otherwise) {
+  if (!word) return otherwise;
+  DLCM_CHECK_INPUT(*word == "f32" || *word == "bf16", "--dtype '", *word, "': expected f32 or bf16");
+  return *word == "f32" ? DType::f32 : DType::bf16;
 }
 
 std::unique_ptr<data::Tokenizer> tokenizer_of(const LoadedModel& loaded, const std::string& file) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "apps/common/config.h"
@@ -25,9 +26,9 @@ struct LoadedModel {
 // another shape than the configuration says.
 LoadedModel load_model(const std::string& source);
 
-// What a program's option --dtype says, or `otherwise` where it is not given (empty). Throws InputError for
+// What a program's option --dtype says, or `otherwise` where it is not given. Throws InputError for
 // other words than f32 and bf16.
-DType dtype_option(const std::string& word, DType otherwise);
+DType dtype_option(const std::optional<std::string>& word, DType otherwise);
 
 // What turns text into the model's ids and back: `file`, a tokenizer.json, or where it is empty the one
 // beside the checkpoint. Throws InputError that names checkpoint and tokenizer where it is not the model's:

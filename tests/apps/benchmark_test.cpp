@@ -71,7 +71,8 @@ TEST_CASE("benchmark step: times, FLOPs, bytes, and shares that add up to 1") {
     const json& step = report["step"];
     check_times(step);
     check_numbers(step, {"tokens_per_second", "flops_per_token", "gflops", "matrix_share", "peak_bytes",
-                         "seconds_to_first_step"});
+                         "seconds_to_begin", "seconds_to_first_step"});
+    CHECK(step["seconds_to_begin"] < step["seconds_to_first_step"]);
     CHECK(step["tokens"] == 96);
     CHECK(step["micro_batches"] == 2);
     CHECK(step["steps"] >= 3);
@@ -140,7 +141,8 @@ TEST_CASE("benchmark generate: prefill and ragged decoding") {
   CHECK(report["positions"][0]["position"] == context);
   check_times(report["positions"][0]);
   check_numbers(report["positions"][0], {"mean_ms"});
-  check_numbers(report["decode"][0], {"tokens_per_second_highest", "tokens_per_concept"});
+  check_numbers(report["decode"][0],
+                {"tokens_per_second_highest", "read_gb_per_s", "weight_bytes", "tokens_per_concept"});
   CHECK(report["decode"][0]["memory_share"].is_null());  // how often the backbone is read varies
 }
 

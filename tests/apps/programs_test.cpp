@@ -341,6 +341,7 @@ TEST_CASE("programs: what is wrong with the use of a program is one line") {
       {"generate", checkpoint + "--max-tokens", "--max-tokens: expected a value"},
       {"generate", checkpoint + "--top-p 1.5", "--top-p = 1.5"},
       {"generate", checkpoint + "--dtype f16", "--dtype 'f16': expected f32 or bf16"},
+      {"generate", checkpoint + "--dtype ''", "--dtype '': expected f32 or bf16"},
       {"generate", checkpoint + "--prompt-file '" + folder + "'", "is a folder"},
       {"generate", checkpoint + "--prompt-file ''", "--prompt-file ''"},
       {"evaluate", checkpoint, "--data is required"},
