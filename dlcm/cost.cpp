@@ -25,15 +25,15 @@ double average_keys(double length) {
   return (length + 1) / 2;
 }
 
-void add_parameters(ModelCost& cost, const LanguageModel& model, DType dtype) {
+void add_parameters(ModelCost& cost, const LanguageModel& model, double r, DType dtype) {
   for (const nn::Parameter* parameter : model.parameters()) {
     PartCost& entry = part(cost, part_name(parameter->path()));
     entry.parameters += parameter->shape().numel();
     if (dtype == DType::bf16 && nn::is_rounded(parameter->role())) {
       entry.operands += parameter->shape().numel();
     }
-    const double flops = 2.0 * static_cast<double>(parameter->shape().numel()) *
-                         rows_per_token(model.config(), parameter->path());
+    const double flops =
+        2.0 * static_cast<double>(parameter->shape().numel()) * rows_per_token(parameter->path(), r);
     switch (parameter->role().kind) {
       case nn::RoleKind::matrix:
       case nn::RoleKind::boundary:
@@ -92,10 +92,9 @@ void add_stack(ModelCost& cost, const std::string& name, const StackConfig& stac
   entry.activation_bytes_per_token += depth * rows * kept;
 }
 
-void add_cross_attention(ModelCost& cost, const ModelConfig& config, double context, DType dtype) {
+void add_cross_attention(ModelCost& cost, const ModelConfig& config, double context, double r, DType dtype) {
   PartCost& entry = part(cost, "cross_attention");
   const auto width = static_cast<double>(config.token.width);
-  const double r = expected_tokens_per_concept(config.boundary);
   // `segment` and `dense` score concepts; `replicated` scores as many copies as there are tokens.
   const bool replicated = config.cross_attention.implementation == CrossImplementation::replicated;
   entry.flops.cross_attention += 4.0 * width * (replicated ? context : context / r) / 2;
@@ -110,8 +109,7 @@ void add_cross_attention(ModelCost& cost, const ModelConfig& config, double cont
 }
 
 // Pooled tokens and smoothed concepts as operands, the concepts before their norm, and what p is made of.
-void add_concepts(ModelCost& cost, const ModelConfig& config, DType dtype) {
-  const double r = expected_tokens_per_concept(config.boundary);
+void add_concepts(ModelCost& cost, const ModelConfig& config, double r, DType dtype) {
   const auto width = static_cast<double>(config.token.width),
              wide = static_cast<double>(config.backbone.width);
   part(cost, "concept_proj").activation_bytes_per_token += operand_bytes(dtype) * width / r;
@@ -127,28 +125,29 @@ double expected_tokens_per_concept(const BoundaryConfig& config) {
   return config.predictor == Predictor::none ? 1.0 : config.tokens_per_concept;
 }
 
-double rows_per_token(const ModelConfig& config, const std::string& path) {
+double rows_per_token(const std::string& path, double tokens_per_concept) {
   const bool per_concept = path.starts_with("backbone/") || path.starts_with("concept_proj") ||
                            path.starts_with("smoothing/") || path.starts_with("cross_attention/k_proj") ||
                            path.starts_with("cross_attention/v_proj");
-  return per_concept ? 1.0 / expected_tokens_per_concept(config.boundary) : 1.0;
+  return per_concept ? 1.0 / tokens_per_concept : 1.0;
 }
 
-ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute recompute, DType dtype) {
+ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute recompute, DType dtype,
+                  std::optional<double> tokens_per_concept) {
   const ModelConfig& config = model.config();
+  const double r = tokens_per_concept.value_or(expected_tokens_per_concept(config.boundary));
   const auto length = static_cast<double>(context);
   ModelCost cost;
   const Computation how = {recompute, dtype};
-  add_parameters(cost, model, dtype);
+  add_parameters(cost, model, r, dtype);
   if (config.kind == ModelKind::transformer) {
     add_stack(cost, "decoder", config.token, config.layers, 1.0, length, how);
   } else {
-    const double r = expected_tokens_per_concept(config.boundary);
     add_stack(cost, "encoder", config.token, config.encoder_layers, 1.0, length, how);
     add_stack(cost, "backbone", config.backbone, config.backbone_layers, 1.0 / r, length / r, how);
     add_stack(cost, "decoder", config.token, config.decoder_layers, 1.0, length, how);
-    add_concepts(cost, config, dtype);
-    add_cross_attention(cost, config, length, dtype);
+    add_concepts(cost, config, r, dtype);
+    add_cross_attention(cost, config, length, r, dtype);
   }
   part(cost, "decoder").activation_bytes_per_token += working_activations(config.token, how);
   // The last hidden state before its norm and its gradient, which is made with the loss.

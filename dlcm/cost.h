@@ -2,6 +2,7 @@
 // module tree and the configuration; nothing is allocated.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,8 +10,8 @@
 
 namespace dlcm {
 
-// R, at which cost is counted: the target; 1 where every token is a concept. A run whose concepts are shorter,
-// as `cosine` may make them or an untrained predictor, costs more.
+// The target R; 1 where every token is a concept. A run whose concepts are shorter, as `cosine` may make them
+// or an untrained predictor, costs more.
 double expected_tokens_per_concept(const BoundaryConfig& config);
 
 // The FLOPs of one token's forward pass; a multiply-add counts 2. The backbone's are divided by R.
@@ -40,12 +41,13 @@ struct ModelCost {
   double activation_bytes_per_token = 0;
 };
 
-// Documents of `context` tokens, products in `dtype`: f32 or bf16.
+// Documents of `context` tokens, products in `dtype`: f32 or bf16; concepts of `tokens_per_concept`, where it
+// is not given of as many as are expected.
 ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute recompute,
-                  DType dtype = DType::f32);
+                  DType dtype = DType::f32, std::optional<double> tokens_per_concept = {});
 
 // Rows per token that the matrix with this path multiplies: 1, or 1/R where there is one a concept.
-double rows_per_token(const ModelConfig& config, const std::string& path);
+double rows_per_token(const std::string& path, double tokens_per_concept);
 
 // FLOPs of training on one token: forward, and twice that for backward; recomputation adds a forward pass of
 // the blocks.

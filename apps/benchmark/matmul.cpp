@@ -27,10 +27,11 @@ std::vector<Product> model_products(const Config& config) {
   const std::unique_ptr<LanguageModel> model = make_model(config.model);
   std::vector<std::tuple<int64_t, int64_t, int64_t>> seen;
   std::vector<Product> products;
+  const double tokens_per_concept = expected_tokens_per_concept(config.model.boundary);
   for (const nn::Parameter* parameter : model->parameters()) {
     const nn::RoleKind kind = parameter->role().kind;
     if (kind == nn::RoleKind::embedding || kind == nn::RoleKind::vector) continue;
-    const double share = rows_per_token(config.model, parameter->path());
+    const double share = rows_per_token(parameter->path(), tokens_per_concept);
     const int64_t rows =
         std::max<int64_t>(1, std::llround(share * static_cast<double>(config.train.micro_tokens)));
     const int64_t out = parameter->shape()[0];

@@ -6,6 +6,7 @@
 #include <numbers>
 #include <optional>
 #include <thread>
+#include <utility>
 
 #include "apps/common/loaded_model.h"
 #include "apps/common/program.h"
@@ -46,8 +47,7 @@ class Run {
   data::CheckpointReader open_checkpoint();
   void restore();
   void announce() const;
-  void measure_speed();
-  double matrix_share(double seconds) const { return step_flops_ / seconds / matrix_limit_; }
+  double flops_of(const StepMetrics& metrics) const;
   void train_step();
   void evaluate_heldout();
   void save_now();
@@ -70,7 +70,7 @@ class Run {
   std::optional<Clock::time_point> retry_at_;  // a checkpoint that could not be written
   bool metrics_wait_ = false;                  // which was said
   double matrix_limit_ = 0;                    // FLOPs per second
-  double step_flops_ = 0;                      // of a step, as the configuration says
+  bool limit_confirmed_ = false;               // measured again after the first step
   int64_t step_ = 0;                           // steps done
   int64_t tokens_seen_ = 0;
   int64_t saved_step_ = 0;  // of the newest checkpoint; initial weights need none, the seed makes them again
@@ -165,12 +165,13 @@ void Run::announce() const {
   for (const std::string& note : input_.notes) print_error("train", note);
 }
 
-// What the speed of steps is compared with.
-void Run::measure_speed() {
+// Of a step, by the concepts that it had.
+double Run::flops_of(const StepMetrics& metrics) const {
   const TrainConfig& train = input_.config.train;
-  const ModelCost cost = cost_of(trainer_->model(), train.context, train.recompute, train.dtype);
-  step_flops_ = training_flops_per_token(cost, train.recompute) * static_cast<double>(train.batch_tokens);
-  matrix_limit_ = matrix_limit(train.dtype);
+  const double tokens_per_concept = std::max(1.0, metrics.pass.tokens_per_concept);
+  const ModelCost cost =
+      cost_of(trainer_->model(), train.context, train.recompute, train.dtype, tokens_per_concept);
+  return training_flops_per_token(cost, train.recompute) * static_cast<double>(train.batch_tokens);
 }
 
 // Bits per byte of text of a loss in nats per token, by the training shards' ratio of tokens to bytes.
@@ -200,7 +201,7 @@ MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) co
           {"alpha", of_concepts(metrics.alpha)},
           {"predicted_tokens", metrics.pass.totals.predicted_tokens},
           {"tokens_per_second", static_cast<double>(config.train.batch_tokens) / seconds},
-          {"matrix_share", matrix_share(seconds)},
+          {"matrix_share", flops_of(metrics) / seconds / matrix_limit_},
           {"peak_bytes", static_cast<int64_t>(memory.peak_bytes)}};
 }
 
@@ -223,12 +224,17 @@ void Run::train_step() {
   ++step_;
   tokens_seen_ += input_.config.train.batch_tokens;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  // Where other programs ran while the limit was measured, it is at least what a step has reached.
-  matrix_limit_ = std::max(matrix_limit_, step_flops_ / seconds);
+  // Where other programs ran while the limit was measured, a second time may tell more, and it is at least
+  // what a step has reached.
+  if (!std::exchange(limit_confirmed_, true)) {
+    matrix_limit_ = std::max(matrix_limit_, matrix_limit(input_.config.train.dtype));
+  }
+  const double flops_per_second = flops_of(metrics) / seconds;
+  matrix_limit_ = std::max(matrix_limit_, flops_per_second);
   metrics_->write(step_, fields_of(metrics, seconds));
-  progress_->update({step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss),
-                     metrics.pass.tokens_per_concept,
-                     static_cast<double>(input_.config.train.batch_tokens) / seconds, matrix_share(seconds)});
+  progress_->update(
+      {step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss), metrics.pass.tokens_per_concept,
+       static_cast<double>(input_.config.train.batch_tokens) / seconds, flops_per_second / matrix_limit_});
 }
 
 void Run::evaluate_heldout() {
@@ -349,7 +355,7 @@ void Run::go() {
   saver_ = std::make_unique<CheckpointSaver>(
       *folder_, *metrics_, input_.config,
       copy_fits(input_.config) ? SaveMode::beside_training : SaveMode::within_step);
-  measure_speed();
+  matrix_limit_ = matrix_limit(input_.config.train.dtype);
   progress_ = std::make_unique<Progress>(step_, steps);
   while (step_ < steps && !stop_requested()) {
     train_step();

@@ -126,6 +126,17 @@ TEST_CASE("FLOPs per token follow from the shapes") {
   CHECK(training_flops_per_token(cost, nn::Recompute::block) <= 4 * sum);
 }
 
+TEST_CASE("the cost at another number of tokens per concept is that of a model made for it") {
+  ModelConfig config = test::small_config();
+  const std::unique_ptr<LanguageModel> model = make_model(config);
+  const ModelCost cost = cost_of(*model, 40, nn::Recompute::none, DType::f32, 3.5);
+  config.boundary.tokens_per_concept = 3.5;
+  const ModelCost expected = cost_of(*make_model(config), 40, nn::Recompute::none);
+  CHECK(cost.forward.total() == expected.forward.total());
+  CHECK(cost.activation_bytes_per_token == expected.activation_bytes_per_token);
+  CHECK(cost.forward.total() != cost_of(*model, 40, nn::Recompute::none).forward.total());
+}
+
 // What the tape keeps, against the estimate: the dry run is to tell whether a model fits.
 TEST_CASE("activation bytes are near what a forward pass keeps") {
   ModelConfig config = test::small_config();
