@@ -19,7 +19,8 @@
 // arXiv 2205.14135): nothing of size T x T or T x M is in memory, forward or backward, and tiles outside
 // every range are skipped. `dense_attention` (f32, f64) stores the T x M scores of each head: the reference.
 // The arithmetic of a row does not depend on which other rows are computed with it, nor on the number of
-// threads.
+// threads. (Values that are not finite are the exception: of keys that some rows of a tile see and others do
+// not they make NaN of both, 0 times infinity.)
 #pragma once
 
 #include "tensor/tensor.h"
