@@ -1,0 +1,36 @@
+#!/bin/sh
+# Files that the programs have written, read by the libraries that others read them with: h5py, safetensors. Installs them
+# from PyPI in a virtual environment of its own, which is removed.
+#
+#   sh tests/python_checks.sh DIR     results of apps/quickstart.sh, as in its DLCM_QUICKSTART_DIR
+set -eu
+
+run=$(cd "$1" && pwd)
+cd "$(dirname "$0")/.."
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install -q --disable-pip-version-check h5py numpy safetensors
+python=$work/venv/bin/python
+
+build/apps/evaluate --checkpoint "$run/model" --data "$run/data" --max-tokens 5000 --dump "$work/dump.h5" >"$work/evaluated" 2>&1
+"$python" docs/read_files.py "$run"/data/*.h5 "$run/model/checkpoints/latest.h5" "$work/dump.h5" >"$work/read"
+cat "$work/read"
+for expected in "953990 tokens of uint16" "step 400, 1638400 tokens seen, 3886784 parameters" "5000 tokens in"; do
+  grep -q "$expected" "$work/read" || { echo "python_checks.sh: read_files.py does not say '$expected'" >&2; exit 1; }
+done
+
+# A token changed by h5py is seen by both sides.
+cp "$run"/data/heldout-00000.h5 "$work/changed.h5"
+"$python" -c 'import sys, h5py; f = h5py.File(sys.argv[1], "r+"); f["tokens"][7] = f["tokens"][7] ^ 1' "$work/changed.h5"
+if "$python" docs/read_files.py "$work/changed.h5" >/dev/null; then
+  echo "python_checks.sh: read_files.py took a changed shard for whole" >&2
+  exit 1
+fi
+if build/apps/inspect "$work/changed.h5" >/dev/null 2>&1; then
+  echo "python_checks.sh: inspect took a changed shard for whole" >&2
+  exit 1
+fi
+
+DLCM_WRITTEN_SAFETENSORS=$work/written.safetensors build/tests/unit_tests --test-case="safetensors: written byte for byte*" >/dev/null
+"$python" tests/goldens/check_safetensors.py "$work/written.safetensors"
