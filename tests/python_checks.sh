@@ -1,6 +1,6 @@
 #!/bin/sh
-# Files that the programs have written, read by the libraries that others read them with: h5py, safetensors. Installs them
-# from PyPI in a virtual environment of its own, which is removed.
+# Files that the programs have written, read by the libraries that others read them with: h5py, safetensors, TensorBoard.
+# Installs them from PyPI in a virtual environment of its own, which is removed.
 #
 #   sh tests/python_checks.sh DIR     results of apps/quickstart.sh, as in its DLCM_QUICKSTART_DIR
 set -eu
@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install -q --disable-pip-version-check h5py numpy safetensors
+"$work/venv/bin/pip" install -q --disable-pip-version-check h5py numpy safetensors tensorboard
 python=$work/venv/bin/python
 
 build/apps/evaluate --checkpoint "$run/model" --data "$run/data" --max-tokens 5000 --dump "$work/dump.h5" >"$work/evaluated" 2>&1
@@ -34,3 +34,17 @@ fi
 
 DLCM_WRITTEN_SAFETENSORS=$work/written.safetensors build/tests/unit_tests --test-case="safetensors: written byte for byte*" >/dev/null
 "$python" tests/goldens/check_safetensors.py "$work/written.safetensors"
+
+# A run that lost its last checkpoint: what is made again replaces what the first file of events has.
+train() {
+  build/apps/train --config apps/configs/quickstart.toml --set schedule.steps=6 --set schedule.warmup=2 --set train.evaluate_every=3 \
+    --set train.evaluate_tokens=2000 --set train.checkpoint_every=4 --data "$run/data" --output "$work/resumed" "$@" 2>"$work/trained" ||
+    { cat "$work/trained" >&2; exit 1; }
+}
+train
+rm "$work/resumed/checkpoints/step-00000006.h5"
+train --resume
+[ "$(find "$work/resumed" -name 'events.out.tfevents.*' | wc -l)" = 2 ]
+for folder in "$run/model" "$work/resumed"; do
+  "$python" tests/check_event_files.py "$folder" 2>"$work/messages" || { cat "$work/messages" >&2; exit 1; }
+done

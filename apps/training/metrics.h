@@ -8,6 +8,8 @@
 #include <variant>
 #include <vector>
 
+#include "apps/training/append_file.h"
+
 namespace dlcm::apps {
 
 class MetricsLog {
@@ -18,28 +20,19 @@ class MetricsLog {
   // Opens for appending. Lines of steps after `last_step`, which a killed run may have written after its last
   // checkpoint, and a line cut in the middle are dropped first, in a new file that replaces the old one.
   MetricsLog(const std::string& path, int64_t last_step);
-  ~MetricsLog();
-  MetricsLog(const MetricsLog&) = delete;
-  MetricsLog& operator=(const MetricsLog&) = delete;
 
   // Writes {"step": step, fields...}. Numbers are in their shortest form that reads back to the same bits,
   // with a point where they are not whole by type; those that are not finite become null. What the disk does
   // not take is kept and written before the next line.
   void write(int64_t step, const Fields& fields);
   // Why lines are waiting; empty where all are written.
-  const std::string& failure() const { return failure_; }
+  const std::string& failure() const { return file_.failure(); }
   // Waits until the disk has what was written: called before a checkpoint refers to it, from any thread.
   // Throws Error.
-  void sync() const;
+  void sync() const { file_.sync(); }
 
  private:
-  void open();
-  void write_waiting();
-
-  std::string path_;
-  int descriptor_ = -1;
-  std::string waiting_;  // of the file's text
-  std::string failure_;
+  AppendFile file_;
 };
 
 }  // namespace dlcm::apps

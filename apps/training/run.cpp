@@ -12,6 +12,7 @@
 #include "apps/common/program.h"
 #include "apps/evaluation/evaluate.h"
 #include "apps/training/checkpoint_saver.h"
+#include "apps/training/event_file.h"
 #include "apps/training/matrix_limit.h"
 #include "apps/training/metrics.h"
 #include "apps/training/progress.h"
@@ -55,6 +56,7 @@ class Run {
   void start_save();
   void take(const SaveOutcome& outcome);
   void save_where_due();
+  void write_metrics(const MetricsLog::Fields& fields);
   void warn_of_metrics();
   [[noreturn]] void end_diverged(const std::string& cause);
   MetricsLog::Fields fields_of(const StepMetrics& metrics, double seconds) const;
@@ -65,6 +67,7 @@ class Run {
   std::unique_ptr<RunFolder> folder_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<MetricsLog> metrics_;
+  std::unique_ptr<EventFile> events_;
   std::unique_ptr<CheckpointSaver> saver_;
   std::unique_ptr<Progress> progress_;
   std::optional<Clock::time_point> retry_at_;  // a checkpoint that could not be written
@@ -231,7 +234,7 @@ void Run::train_step() {
   }
   const double flops_per_second = flops_of(metrics) / seconds;
   matrix_limit_ = std::max(matrix_limit_, flops_per_second);
-  metrics_->write(step_, fields_of(metrics, seconds));
+  write_metrics(fields_of(metrics, seconds));
   progress_->update(
       {step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss), metrics.pass.tokens_per_concept,
        static_cast<double>(input_.config.train.batch_tokens) / seconds, flops_per_second / matrix_limit_});
@@ -262,7 +265,7 @@ void Run::evaluate_heldout() {
     std::snprintf(text + length, sizeof(text) - static_cast<size_t>(length), ", %.2f tokens per concept",
                   result.tokens_per_concept);
   }
-  metrics_->write(step_, fields);
+  write_metrics(fields);
   progress_->message(text);
 }
 
@@ -336,10 +339,17 @@ void Run::save_now() {
   }
 }
 
+void Run::write_metrics(const MetricsLog::Fields& fields) {
+  metrics_->write(step_, fields);
+  events_->write(step_, fields);
+}
+
 void Run::warn_of_metrics() {
-  if (!metrics_->failure().empty() && !metrics_wait_)
-    progress_->message("train: warning: " + metrics_->failure() + "; it is tried again");
-  metrics_wait_ = !metrics_->failure().empty();
+  const std::string& failure = metrics_->failure().empty() ? events_->failure() : metrics_->failure();
+  if (!failure.empty() && !metrics_wait_) {
+    progress_->message("train: warning: " + failure + "; it is tried again");
+  }
+  metrics_wait_ = !failure.empty();
 }
 
 void Run::go() {
@@ -352,6 +362,7 @@ void Run::go() {
   folder_->begin(input_.config, changed_ ? step_ : -1);
   folder_->take_tokenizer(arguments_.data_folder);
   metrics_ = std::make_unique<MetricsLog>(folder_->path() + "/metrics.jsonl", step_);
+  events_ = std::make_unique<EventFile>(folder_->path(), step_ + 1);
   saver_ = std::make_unique<CheckpointSaver>(
       *folder_, *metrics_, input_.config,
       copy_fits(input_.config) ? SaveMode::beside_training : SaveMode::within_step);
