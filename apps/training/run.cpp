@@ -18,6 +18,7 @@
 #include "apps/training/progress.h"
 #include "apps/training/signals.h"
 #include "apps/training/trainer.h"
+#include "data/step_reader.h"
 #include "dlcm/cost.h"
 #include "dlcm/not_finite.h"
 #include "tensor/allocator.h"
@@ -66,6 +67,7 @@ class Run {
   RunInput input_;
   std::unique_ptr<RunFolder> folder_;
   std::unique_ptr<Trainer> trainer_;
+  std::unique_ptr<data::StepReader> steps_;
   std::unique_ptr<MetricsLog> metrics_;
   std::unique_ptr<EventFile> events_;
   std::unique_ptr<CheckpointSaver> saver_;
@@ -76,6 +78,7 @@ class Run {
   bool limit_confirmed_ = false;               // measured again after the first step
   int64_t step_ = 0;                           // steps done
   int64_t tokens_seen_ = 0;
+  std::vector<int64_t> cursor_;  // behind the steps done
   int64_t saved_step_ = 0;  // of the newest checkpoint; initial weights need none, the seed makes them again
   bool changed_ = false;    // whether a resumed run goes on with other settings
 };
@@ -205,26 +208,26 @@ MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) co
           {"predicted_tokens", metrics.pass.totals.predicted_tokens},
           {"tokens_per_second", static_cast<double>(config.train.batch_tokens) / seconds},
           {"matrix_share", flops_of(metrics) / seconds / matrix_limit_},
+          {"loader_wait", steps_->seconds_waited() / seconds},
           {"peak_bytes", static_cast<int64_t>(memory.peak_bytes)}};
 }
 
 void Run::train_step() {
   const auto start = std::chrono::steady_clock::now();
   allocator(Device::cpu()).reset_peak();  // the step's own, whatever ran before it
-  const std::vector<int64_t> cursor = input_.loader->cursor();
   StepMetrics metrics;
   try {
-    metrics = trainer_->step(
-        step_, data::micro_batches(input_.loader->next_step(), input_.config.train.micro_tokens));
+    metrics =
+        trainer_->step(step_, data::micro_batches(steps_->next_step(), input_.config.train.micro_tokens));
   } catch (const NotFiniteError& error) {
     end_diverged(error.what());
   } catch (...) {
     // No memory, a shard that changed: the weights are still those of before the step, and worth keeping.
-    input_.loader->seek(cursor);
     save_now();
     throw;
   }
   ++step_;
+  cursor_ = steps_->cursor();
   tokens_seen_ += input_.config.train.batch_tokens;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   // Where other programs ran while the limit was measured, a second time may tell more, and it is at least
@@ -291,7 +294,7 @@ data::Checkpoint Run::checkpoint() const {
   checkpoint.header.config = to_toml(input_.config);
   checkpoint.header.step = step_;
   checkpoint.header.tokens_seen = tokens_seen_;
-  checkpoint.header.loader_cursor = input_.loader->cursor();
+  checkpoint.header.loader_cursor = cursor_;
   checkpoint.header.seed = input_.config.train.seed;
   checkpoint.header.extra = {{"tokenizer", input_.loader->tokenizer()},
                              {"mup_s_token", std::to_string(input_.config.model.token_multiplier())},
@@ -368,6 +371,8 @@ void Run::go() {
       copy_fits(input_.config) ? SaveMode::beside_training : SaveMode::within_step);
   matrix_limit_ = matrix_limit(input_.config.train.dtype);
   progress_ = std::make_unique<Progress>(step_, steps);
+  cursor_ = input_.loader->cursor();
+  steps_ = std::make_unique<data::StepReader>(*input_.loader);
   while (step_ < steps && !stop_requested()) {
     train_step();
     if (step_ % input_.config.train.evaluate_every == 0 || step_ == steps) evaluate_heldout();

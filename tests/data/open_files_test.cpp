@@ -8,6 +8,7 @@
 
 #include "data/heldout.h"
 #include "data/loader.h"
+#include "data/step_reader.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace dlcm;
@@ -134,4 +135,31 @@ TEST_CASE("open files: a shard that changed while it was closed is refused, a li
   CHECK(contains(message(), "c.h5' has changed"));
   fs::remove(folder / "c.h5");
   CHECK(contains(message(), "c.h5' is gone"));
+}
+
+TEST_CASE("open files: a shard that is lost is an error of the step that needs it, and the position stays") {
+  constexpr int32_t kShards = 30;
+  const TemporaryFolder folder;
+  for (int32_t i = 0; i < kShards; ++i) write_shard(shard_path(folder, "train", i), i * kShardTokens);
+  const FewDescriptors limit(40);
+  LoaderOptions options;
+  options.folder = folder.path();
+  options.context = 4;
+  options.batch_tokens = 2 * kShardTokens;
+  Loader loader(options);  // leaves the last 20 open
+  for (int32_t i = 0; i < 5; ++i) fs::remove(shard_path(folder, "train", i));
+  StepReader reader(loader);
+  int64_t steps = 0;
+  std::vector<int64_t> before;
+  const auto read_all = [&] {
+    for (; steps < kShards; ++steps) {
+      before = reader.cursor();
+      reader.next_step();
+    }
+  };
+  CHECK(contains(message_of<InputError>(read_all), ".h5' is gone"));
+  CHECK(steps < kShards / 2);  // within an epoch
+  CHECK(reader.cursor() == before);
+  CHECK(contains(message_of<InputError>(read_all), ".h5' is gone"));
+  CHECK(reader.cursor() == before);
 }
