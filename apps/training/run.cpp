@@ -230,17 +230,17 @@ void Run::train_step() {
   cursor_ = steps_->cursor();
   tokens_seen_ += input_.config.train.batch_tokens;
   const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-  // Where other programs ran while the limit was measured, a second time may tell more, and it is at least
-  // what a step has reached.
-  if (!std::exchange(limit_confirmed_, true)) {
-    matrix_limit_ = std::max(matrix_limit_, matrix_limit(input_.config.train.dtype));
-  }
+  // Where other programs ran while the limit was measured, it is at least what a step has reached.
   const double flops_per_second = flops_of(metrics) / seconds;
   matrix_limit_ = std::max(matrix_limit_, flops_per_second);
   write_metrics(fields_of(metrics, seconds));
   progress_->update(
       {step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss), metrics.pass.tokens_per_concept,
        static_cast<double>(input_.config.train.batch_tokens) / seconds, flops_per_second / matrix_limit_});
+  // Once more now that the threads are awake: one start in four found half of it.
+  if (!std::exchange(limit_confirmed_, true)) {
+    matrix_limit_ = std::max(matrix_limit_, matrix_limit(input_.config.train.dtype));
+  }
 }
 
 void Run::evaluate_heldout() {
