@@ -60,7 +60,7 @@ class Run {
   void write_metrics(const MetricsLog::Fields& fields);
   void warn_of_metrics();
   [[noreturn]] void end_diverged(const std::string& cause);
-  MetricsLog::Fields fields_of(const StepMetrics& metrics, double seconds) const;
+  MetricsLog::Fields fields_of(const StepMetrics& metrics, double seconds, double matrix_share) const;
   double bits_per_byte(double loss) const;
 
   TrainArguments arguments_;
@@ -186,7 +186,7 @@ double Run::bits_per_byte(double loss) const {
   return loss / std::numbers::ln2 * targets / static_cast<double>(input_.loader->bytes());
 }
 
-MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) const {
+MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds, double matrix_share) const {
   const Config& config = input_.config;
   const double s_token = config.model.token_multiplier();
   const double s_concept = config.model.concept_multiplier();
@@ -207,7 +207,7 @@ MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds) co
           {"alpha", of_concepts(metrics.alpha)},
           {"predicted_tokens", metrics.pass.totals.predicted_tokens},
           {"tokens_per_second", static_cast<double>(config.train.batch_tokens) / seconds},
-          {"matrix_share", flops_of(metrics) / seconds / matrix_limit_},
+          {"matrix_share", matrix_share},
           {"loader_wait", steps_->seconds_waited() / seconds},
           {"peak_bytes", static_cast<int64_t>(memory.peak_bytes)}};
 }
@@ -233,10 +233,11 @@ void Run::train_step() {
   // Where other programs ran while the limit was measured, it is at least what a step has reached.
   const double flops_per_second = flops_of(metrics) / seconds;
   matrix_limit_ = std::max(matrix_limit_, flops_per_second);
-  write_metrics(fields_of(metrics, seconds));
-  progress_->update(
-      {step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss), metrics.pass.tokens_per_concept,
-       static_cast<double>(input_.config.train.batch_tokens) / seconds, flops_per_second / matrix_limit_});
+  const double matrix_share = flops_per_second / matrix_limit_;
+  write_metrics(fields_of(metrics, seconds, matrix_share));
+  progress_->update({step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss),
+                     metrics.pass.tokens_per_concept,
+                     static_cast<double>(input_.config.train.batch_tokens) / seconds, matrix_share});
   // Once more now that the threads are awake: one start in four found half of it.
   if (!std::exchange(limit_confirmed_, true)) {
     matrix_limit_ = std::max(matrix_limit_, matrix_limit(input_.config.train.dtype));
