@@ -59,30 +59,51 @@ Loader::Loader(const LoaderOptions& options) : options_(options) {
   DLCM_CHECK_INPUT(!sources.empty(), "'", options.folder,
                    "' holds no training shards (train-*.h5, or NAME/train-*.h5): make them with tokenize");
   require_weights(options.weights, sources, options.folder);
-  for (const ShardDomain& source : sources) open_domain(source);
+  const DocumentSet heldout(shard_domains(options.folder, "heldout"));
+  for (const ShardDomain& source : sources) open_domain(source, heldout);
   set_shares(options.weights);
   fingerprint_ = find_fingerprint();
 }
 
-void Loader::open_domain(const ShardDomain& source) {
+void Loader::open_domain(const ShardDomain& source, const DocumentSet& heldout) {
   Domain domain;
   domain.name = source.name;
   domain.order_seed = static_cast<uint64_t>(options_.seed) ^ hash_name(source.name);
+  std::vector<std::vector<int64_t>> duplicates;  // of each shard
   for (const std::string& path : source.paths) {
     domain.shards.emplace_back(path);
     const ShardReader& shard = domain.shards.back();
     require_same_vocabulary(domains_.empty() ? domain.shards[0] : domains_[0].shards[0], shard);
-    domain.documents += shard.documents();
-    domain.tokens += shard.tokens();
-    for (int64_t document = 0; document < shard.documents(); ++document) {
-      domain.bytes += shard.document_bytes(document);
-    }
+    duplicates.push_back(heldout.documents_in(shard));
+    count_documents(domain, duplicates.back());
   }
-  DLCM_CHECK_INPUT(domain.documents > 0, "the training shards in '", options_.folder, "'",
-                   source.name.empty() ? "" : concat(", domain '", source.name, "',"),
+  const std::string place = concat("the training shards in '", options_.folder, "'",
+                                   source.name.empty() ? "" : concat(", domain '", source.name, "',"));
+  DLCM_CHECK_INPUT(domain.documents + domain.duplicate_documents > 0, place,
                    " hold no documents: make them with tokenize, from inputs that hold text");
-  domain.sections = Sections(domain.shards, options_.context);
+  DLCM_CHECK_INPUT(domain.documents > 0, place,
+                   " hold only documents that are held out too: make them with tokenize, from other text");
+  domain.sections = Sections(domain.shards, options_.context, duplicates);
   domains_.push_back(std::move(domain));
+}
+
+void Loader::count_documents(Domain& domain, const std::vector<int64_t>& duplicates) const {
+  const ShardReader& shard = domain.shards.back();
+  auto duplicate = duplicates.begin();
+  for (int64_t document = 0; document < shard.documents(); ++document) {
+    const int64_t tokens = shard.document_tokens(document);
+    if (duplicate != duplicates.end() && *duplicate == document) {
+      ++duplicate;
+      ++domain.duplicate_documents;
+      domain.duplicate_tokens += tokens;
+      domain.duplicates_hash = hash_name(concat(domain.duplicates_hash, " ", shard.content(), " ", document));
+      continue;
+    }
+    ++domain.documents;
+    domain.tokens += tokens;
+    domain.bytes += shard.document_bytes(document);
+    domain.cut_documents += tokens > options_.context ? 1 : 0;
+  }
 }
 
 // Shares are integers, so that the choice of a domain is exact on every machine. Only a weight of 0 leaves a
@@ -101,22 +122,34 @@ void Loader::set_shares(const std::map<std::string, double>& weights) {
   }
 }
 
-int64_t Loader::documents() const {
+int64_t Loader::sum_of(int64_t Domain::*count) const {
   int64_t sum = 0;
-  for (const Domain& domain : domains_) sum += domain.documents;
+  for (const Domain& domain : domains_) sum += domain.*count;
   return sum;
+}
+
+int64_t Loader::documents() const {
+  return sum_of(&Domain::documents);
 }
 
 int64_t Loader::tokens() const {
-  int64_t sum = 0;
-  for (const Domain& domain : domains_) sum += domain.tokens;
-  return sum;
+  return sum_of(&Domain::tokens);
 }
 
 int64_t Loader::bytes() const {
-  int64_t sum = 0;
-  for (const Domain& domain : domains_) sum += domain.bytes;
-  return sum;
+  return sum_of(&Domain::bytes);
+}
+
+int64_t Loader::duplicate_documents() const {
+  return sum_of(&Domain::duplicate_documents);
+}
+
+int64_t Loader::duplicate_tokens() const {
+  return sum_of(&Domain::duplicate_tokens);
+}
+
+int64_t Loader::cut_documents() const {
+  return sum_of(&Domain::cut_documents);
 }
 
 std::vector<std::string> Loader::domain_names() const {
@@ -125,18 +158,25 @@ std::vector<std::string> Loader::domain_names() const {
   return names;
 }
 
-std::vector<int64_t> Loader::tokens_drawn() const {
-  std::vector<int64_t> drawn;
-  for (const Domain& domain : domains_) drawn.push_back(domain.tokens_drawn);
-  return drawn;
+std::vector<DomainProgress> Loader::progress() const {
+  std::vector<DomainProgress> progress;
+  for (const Domain& domain : domains_) {
+    const bool under_way = current_domain_ == static_cast<int64_t>(progress.size());
+    const int64_t tokens = domain.tokens_drawn - (under_way ? current_.end - current_.begin : 0);
+    // An epoch gives every token once.
+    progress.push_back(
+        {domain.name, tokens, static_cast<double>(tokens) / static_cast<double>(domain.tokens)});
+  }
+  return progress;
 }
 
 // Tells apart what another order of training would come from: tokens and documents, how they lie in shards
-// and domains, the tokenizer. Not where the text came from.
+// and domains, the tokenizer, what is left out. Not where the text came from.
 int64_t Loader::find_fingerprint() const {
   std::string text = concat(vocab_size(), " ", tokenizer());
   for (const Domain& domain : domains_) {
     text += concat("\n", domain.name, " ", domain.tokens);
+    if (domain.duplicate_documents > 0) text += concat(" without ", domain.duplicates_hash);
     for (const ShardReader& shard : domain.shards) {
       text += concat(" ", shard.documents(), " ", shard.content());
     }

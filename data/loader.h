@@ -5,7 +5,8 @@
 // order of data::permuted: a book is spread over the epoch, else whole steps would read nothing but that
 // book. The next section comes from the domain that is furthest behind its share of the tokens drawn so far
 // (share * total - drawn, in exact integers). A step holds exactly batch_tokens tokens; the rest of a section
-// that the step's end cuts begins the next step.
+// that the step's end cuts begins the next step. Documents that the folder's held-out shards have too are
+// left out (duplicates.h).
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "data/duplicates.h"
 #include "data/packing.h"
 #include "data/sections.h"
 #include "data/shard.h"
@@ -25,6 +27,13 @@ struct LoaderOptions {
   int64_t seed = 1;
   int64_t context = 1024;       // tokens
   int64_t batch_tokens = 8192;  // tokens of a step
+};
+
+// Of a domain, what the steps so far have given.
+struct DomainProgress {
+  std::string name;  // empty where the shards have no domains
+  int64_t tokens = 0;
+  double epochs = 0;
 };
 
 class Loader {
@@ -40,9 +49,13 @@ class Loader {
   int64_t documents() const;  // of one epoch of all domains
   int64_t tokens() const;
   int64_t bytes() const;  // of their text
+  // What was left out as a duplicate of held-out documents, and is not among those above.
+  int64_t duplicate_documents() const;
+  int64_t duplicate_tokens() const;
+  int64_t cut_documents() const;  // those longer than the context
   std::vector<std::string> domain_names() const;
-  // Tokens of the sections begun so far, by domain.
-  std::vector<int64_t> tokens_drawn() const;
+  // By domain, in the order of their names.
+  std::vector<DomainProgress> progress() const;
 
   // The pieces of the next step, batch_tokens tokens in all.
   std::vector<Piece> next_step();
@@ -62,12 +75,19 @@ class Loader {
     int64_t tokens = 0;
     int64_t documents = 0;
     int64_t bytes = 0;
+    int64_t duplicate_documents = 0;
+    int64_t duplicate_tokens = 0;
+    uint64_t duplicates_hash = 0;  // which they are
+    int64_t cut_documents = 0;
     int64_t share = 0;           // of all domains' sum
     int64_t sections_drawn = 0;  // over all epochs
-    int64_t tokens_drawn = 0;
+    int64_t tokens_drawn = 0;    // of the sections begun
   };
 
-  void open_domain(const ShardDomain& source);
+  void open_domain(const ShardDomain& source, const DocumentSet& heldout);
+  // Of the shard opened last.
+  void count_documents(Domain& domain, const std::vector<int64_t>& duplicates) const;
+  int64_t sum_of(int64_t Domain::*count) const;
   void set_shares(const std::map<std::string, double>& weights);
   int64_t find_fingerprint() const;
   // The section that the domain gives after `drawn` others.

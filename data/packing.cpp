@@ -4,7 +4,22 @@
 #include <limits>
 #include <numeric>
 
+#include <zlib.h>
+
 namespace dlcm::data {
+
+uint32_t checksum_of(const std::vector<Piece>& pieces) {
+  uLong checksum = 0;
+  const auto add = [&](const void* bytes, size_t count) {
+    checksum = crc32_z(checksum, static_cast<const Bytef*>(bytes), count);
+  };
+  for (const Piece& piece : pieces) {
+    const int64_t size = piece.size();
+    add(&size, sizeof(size));
+    add(piece.tokens.data(), piece.tokens.size() * sizeof(int32_t));
+  }
+  return static_cast<uint32_t>(checksum);
+}
 
 PackedBatch pack(const std::vector<const Piece*>& pieces) {
   int64_t total = 0;

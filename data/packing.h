@@ -19,6 +19,9 @@ struct Piece {
   int64_t size() const { return static_cast<int64_t>(tokens.size()); }
 };
 
+// What identifies the tokens of some pieces and where each begins and ends: a CRC-32 (zlib's).
+uint32_t checksum_of(const std::vector<Piece>& pieces);
+
 // The pieces end to end: tokens and targets [T] i32, cu_seqlens [pieces + 1] i32, samples [pieces] i64, on
 // the CPU.
 PackedBatch pack(const std::vector<const Piece*>& pieces);

@@ -4,10 +4,16 @@
 
 namespace dlcm::data {
 
-Sections::Sections(const std::vector<ShardReader>& shards, int64_t context) : context_(context) {
-  for (const ShardReader& shard : shards) {
-    for (int64_t document = 0; document < shard.documents(); ++document) {
-      first_.push_back(first_.back() + (shard.document_tokens(document) + context - 1) / context);
+Sections::Sections(const std::vector<ShardReader>& shards, int64_t context,
+                   const std::vector<std::vector<int64_t>>& left_out)
+    : context_(context) {
+  for (size_t shard = 0; shard < shards.size(); ++shard) {
+    const std::vector<int64_t> none;
+    const std::vector<int64_t>& skipped = left_out.empty() ? none : left_out[shard];
+    for (int64_t document = 0; document < shards[shard].documents(); ++document) {
+      const bool skip = std::binary_search(skipped.begin(), skipped.end(), document);
+      const int64_t sections = (shards[shard].document_tokens(document) + context - 1) / context;
+      first_.push_back(first_.back() + (skip ? 0 : sections));
     }
     documents_.push_back(static_cast<int64_t>(first_.size()) - 1);
   }

@@ -21,8 +21,10 @@ struct Section {
 class Sections {
  public:
   Sections() = default;
-  // Cuts every `context` tokens, at least 1.
-  Sections(const std::vector<ShardReader>& shards, int64_t context);
+  // Cuts every `context` tokens, at least 1. Documents of `left_out`, in order for each shard, have no
+  // sections.
+  Sections(const std::vector<ShardReader>& shards, int64_t context,
+           const std::vector<std::vector<int64_t>>& left_out = {});
 
   int64_t count() const { return first_.back(); }
   // Section `index` of [0, count()); `shards` as they were given.

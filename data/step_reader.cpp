@@ -5,7 +5,8 @@
 
 namespace dlcm::data {
 
-StepReader::StepReader(Loader& loader) : loader_(loader), cursor_(loader.cursor()) {
+StepReader::StepReader(Loader& loader)
+    : loader_(loader), cursor_(loader.cursor()), progress_(loader.progress()) {
   read_ahead();
 }
 
@@ -14,6 +15,7 @@ void StepReader::read_ahead() {
     Step step;
     step.pieces = loader_.next_step();
     step.cursor = loader_.cursor();
+    step.progress = loader_.progress();
     return step;
   });
 }
@@ -31,6 +33,7 @@ std::vector<Piece> StepReader::next_step() {
   }
   seconds_waited_ = std::chrono::duration<double>(Clock::now() - begin).count();
   cursor_ = std::move(step.cursor);
+  progress_ = std::move(step.progress);
   read_ahead();
   return std::move(step.pieces);
 }

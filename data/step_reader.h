@@ -19,6 +19,8 @@ class StepReader {
 
   // The position behind the steps that next_step has given, for a checkpoint.
   const std::vector<int64_t>& cursor() const { return cursor_; }
+  // What the domains have given up to there.
+  const std::vector<DomainProgress>& progress() const { return progress_; }
   // What the last next_step waited.
   double seconds_waited() const { return seconds_waited_; }
 
@@ -26,11 +28,13 @@ class StepReader {
   struct Step {
     std::vector<Piece> pieces;
     std::vector<int64_t> cursor;  // behind it
+    std::vector<DomainProgress> progress;
   };
   void read_ahead();
 
   Loader& loader_;
   std::vector<int64_t> cursor_;
+  std::vector<DomainProgress> progress_;
   double seconds_waited_ = 0;
   std::future<Step> ahead_;
 };

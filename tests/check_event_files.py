@@ -21,6 +21,8 @@ def of_metrics(path):
         fields = json.loads(line)
         step = fields.pop("step")
         for name, value in fields.items():
+            if isinstance(value, str):
+                continue
             tag = "heldout/" + name.removeprefix("heldout_") if name.startswith("heldout_") else "train/" + name
             found[tag, step] = np.float32("nan" if value is None else value)
     return found

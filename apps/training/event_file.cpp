@@ -117,7 +117,14 @@ EventFile::EventFile(const std::string& folder, int64_t next_step)
 void EventFile::write(int64_t step, const MetricsLog::Fields& fields) {
   std::string summary;
   for (const auto& [name, value] : fields) {
-    const auto number = std::visit([](auto any) { return static_cast<float>(any); }, value);
+    float number = 0;
+    if (const auto* real = std::get_if<double>(&value)) {
+      number = static_cast<float>(*real);
+    } else if (const auto* whole = std::get_if<int64_t>(&value)) {
+      number = static_cast<float>(*whole);
+    } else {
+      continue;
+    }
     summary += text_field(1, text_field(1, tag_of(name)) + float_field(2, number));
   }
   file_.write(event(step, 5, summary));

@@ -22,8 +22,8 @@ class EventFile {
   // cannot be made.
   EventFile(const std::string& folder, int64_t next_step);
 
-  // A scalar for each field: "train/NAME", or "heldout/NAME" for a field named heldout_NAME. In float32, as
-  // TensorBoard keeps them. What the disk does not take waits, as with metrics.jsonl.
+  // A scalar for each field that is a number: "train/NAME", or "heldout/NAME" for a field named heldout_NAME.
+  // In float32, as TensorBoard keeps them. What the disk does not take waits, as with metrics.jsonl.
   void write(int64_t step, const MetricsLog::Fields& fields);
   const std::string& failure() const { return file_.failure(); }
 

@@ -36,7 +36,7 @@ void MetricsLog::write(int64_t step, const Fields& fields) {
   JsonObject object;
   object.add("step", step);
   for (const auto& [name, value] : fields) {
-    std::visit([&, &key = name](auto number) { object.add(key, number); }, value);
+    std::visit([&, &key = name](const auto& any) { object.add(key, any); }, value);
   }
   file_.write(object.text() + '\n');
 }

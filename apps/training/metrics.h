@@ -14,8 +14,8 @@ namespace dlcm::apps {
 
 class MetricsLog {
  public:
-  using Number = std::variant<double, int64_t>;
-  using Fields = std::vector<std::pair<std::string, Number>>;
+  using Value = std::variant<double, int64_t, std::string>;
+  using Fields = std::vector<std::pair<std::string, Value>>;
 
   // Opens for appending. Lines of steps after `last_step`, which a killed run may have written after its last
   // checkpoint, and a line cut in the middle are dropped first, in a new file that replaces the old one.

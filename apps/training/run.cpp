@@ -17,6 +17,7 @@
 #include "apps/training/metrics.h"
 #include "apps/training/progress.h"
 #include "apps/training/signals.h"
+#include "apps/training/step_fields.h"
 #include "apps/training/trainer.h"
 #include "data/step_reader.h"
 #include "dlcm/cost.h"
@@ -60,7 +61,6 @@ class Run {
   void write_metrics(const MetricsLog::Fields& fields);
   void warn_of_metrics();
   [[noreturn]] void end_diverged(const std::string& cause);
-  MetricsLog::Fields fields_of(const StepMetrics& metrics, double seconds, double matrix_share) const;
   double bits_per_byte(double loss) const;
 
   TrainArguments arguments_;
@@ -74,6 +74,7 @@ class Run {
   std::unique_ptr<Progress> progress_;
   std::optional<Clock::time_point> retry_at_;  // a checkpoint that could not be written
   bool metrics_wait_ = false;                  // which was said
+  double checkpoint_seconds_ = 0;              // that the last start_save kept training waiting
   double matrix_limit_ = 0;                    // FLOPs per second
   bool limit_confirmed_ = false;               // measured again after the first step
   int64_t step_ = 0;                           // steps done
@@ -186,39 +187,16 @@ double Run::bits_per_byte(double loss) const {
   return loss / std::numbers::ln2 * targets / static_cast<double>(input_.loader->bytes());
 }
 
-MetricsLog::Fields Run::fields_of(const StepMetrics& metrics, double seconds, double matrix_share) const {
-  const Config& config = input_.config;
-  const double s_token = config.model.token_multiplier();
-  const double s_concept = config.model.concept_multiplier();
-  const MemoryStatistics memory = allocator(Device::cpu()).statistics();
-  // A transformer has no concepts; its fields keep their type.
-  const auto of_concepts = [&](double value) { return config.model.kind == ModelKind::dlcm ? value : 0.0; };
-  return {{"tokens_seen", tokens_seen_},
-          {"loss", metrics.pass.loss},
-          {"aux_loss", of_concepts(metrics.pass.auxiliary_loss)},
-          {"boundary_rate", of_concepts(metrics.pass.boundary_rate)},
-          {"boundary_mean", of_concepts(metrics.pass.boundary_mean)},
-          {"tokens_per_concept", of_concepts(metrics.pass.tokens_per_concept)},
-          {"gradient_norm", metrics.gradient_norm},
-          {"rate_token", metrics.factor * config.optimizer.rate_token / s_token},
-          {"rate_concept", of_concepts(metrics.factor * config.optimizer.rate_concept / s_concept)},
-          {"rate_other", metrics.factor * config.optimizer.rate_other},
-          {"rate_boundary", of_concepts(metrics.factor * config.optimizer.rate_boundary / s_token)},
-          {"alpha", of_concepts(metrics.alpha)},
-          {"predicted_tokens", metrics.pass.totals.predicted_tokens},
-          {"tokens_per_second", static_cast<double>(config.train.batch_tokens) / seconds},
-          {"matrix_share", matrix_share},
-          {"loader_wait", steps_->seconds_waited() / seconds},
-          {"peak_bytes", static_cast<int64_t>(memory.peak_bytes)}};
-}
-
 void Run::train_step() {
   const auto start = std::chrono::steady_clock::now();
   allocator(Device::cpu()).reset_peak();  // the step's own, whatever ran before it
   StepMetrics metrics;
+  std::vector<data::Piece> pieces;
+  std::vector<PackedBatch> batches;
   try {
-    metrics =
-        trainer_->step(step_, data::micro_batches(steps_->next_step(), input_.config.train.micro_tokens));
+    pieces = steps_->next_step();
+    batches = data::micro_batches(pieces, input_.config.train.micro_tokens);
+    metrics = trainer_->step(step_, batches);
   } catch (const NotFiniteError& error) {
     end_diverged(error.what());
   } catch (...) {
@@ -234,7 +212,11 @@ void Run::train_step() {
   const double flops_per_second = flops_of(metrics) / seconds;
   matrix_limit_ = std::max(matrix_limit_, flops_per_second);
   const double matrix_share = flops_per_second / matrix_limit_;
-  write_metrics(fields_of(metrics, seconds, matrix_share));
+  MetricsLog::Fields fields = step_fields(
+      input_.config, metrics,
+      {tokens_seen_, seconds, matrix_share, steps_->seconds_waited(), std::exchange(checkpoint_seconds_, 0)});
+  add_data_fields(pieces, batches.size(), steps_->progress(), fields);
+  write_metrics(fields);
   progress_->update({step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss),
                      metrics.pass.tokens_per_concept,
                      static_cast<double>(input_.config.train.batch_tokens) / seconds, matrix_share});
@@ -305,10 +287,12 @@ data::Checkpoint Run::checkpoint() const {
 
 // Waits for the one before it, where the disk is slower than checkpoint_every.
 void Run::start_save() {
+  const Clock::time_point begin = Clock::now();
   if (saver_->busy()) take(saver_->wait());
   if (saved_step_ == step_) return;
   retry_at_.reset();
   saver_->start(checkpoint());
+  checkpoint_seconds_ = std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
 // A full disk, a lost folder costs the checkpoint, not the run.

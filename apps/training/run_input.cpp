@@ -8,6 +8,18 @@
 namespace dlcm::apps {
 namespace {
 
+// What of the documents is left out or cut.
+void note_documents(const data::Loader& loader, int64_t context, std::vector<std::string>& notes) {
+  if (loader.duplicate_documents() > 0) {
+    notes.push_back(concat("note: ", loader.duplicate_documents(), " training documents (",
+                           loader.duplicate_tokens(), " tokens) are held out too; they are not trained on"));
+  }
+  if (loader.cut_documents() > 0) {
+    notes.push_back(concat("note: ", loader.cut_documents(), " of ", loader.documents(),
+                           " documents are longer than train.context = ", context, " and are cut"));
+  }
+}
+
 void open_training_shards(const std::string& folder, RunInput& input) {
   data::LoaderOptions options;
   options.folder = folder;
@@ -16,6 +28,7 @@ void open_training_shards(const std::string& folder, RunInput& input) {
   options.context = input.config.train.context;
   options.batch_tokens = input.config.train.batch_tokens;
   input.loader = std::make_unique<data::Loader>(options);
+  note_documents(*input.loader, options.context, input.notes);
   const int64_t vocab_size = input.loader->vocab_size();
   DLCM_CHECK_INPUT(
       !data::names_bytes(input.loader->tokenizer()) || vocab_size == data::ByteTokenizer().vocab_size(), "'",

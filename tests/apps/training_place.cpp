@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <nlohmann/json.hpp>
 #include <sstream>
 #include <thread>
 
@@ -66,11 +67,18 @@ std::string without(std::string line, const std::string& key) {
   return line.erase(begin, line.find_first_of(",}", begin) - begin);
 }
 
+// Without times and memory.
+std::string comparable_line(std::string line) {
+  for (const char* key :
+       {"tokens_per_second", "matrix_share", "loader_wait", "checkpoint_seconds", "peak_bytes"}) {
+    line = without(line, key);
+  }
+  return line;
+}
+
 std::vector<std::string> comparable(const std::string& metrics) {
   std::vector<std::string> lines;
-  for (const std::string& line : lines_of(metrics))
-    lines.push_back(without(
-        without(without(without(line, "tokens_per_second"), "matrix_share"), "loader_wait"), "peak_bytes"));
+  for (const std::string& line : lines_of(metrics)) lines.push_back(comparable_line(line));
   return lines;
 }
 
@@ -101,6 +109,17 @@ Words TrainingPlace::command(const std::string& run, const Words& more) const {
 
 Process TrainingPlace::start(const std::string& run, const Words& more) const {
   return Process("train", command(run, more), folder / "stderr.txt");
+}
+
+std::map<int64_t, std::string> TrainingPlace::data_checksums(const std::string& run) const {
+  std::map<int64_t, std::string> checksums;
+  for (const std::string& line : lines_of(metrics(run))) {
+    const nlohmann::json fields = nlohmann::json::parse(line);
+    if (!fields.contains("data_crc32")) continue;
+    const bool first = checksums.emplace(fields["step"], fields["data_crc32"]).second;
+    CHECK_MESSAGE(first, "two lines of one step: ", line);
+  }
+  return checksums;
 }
 
 size_t TrainingPlace::metrics_lines(const std::string& run) const {

@@ -31,6 +31,8 @@ struct TrainingPlace {
   // metrics.jsonl, empty where there is none, and how many lines it has.
   std::string metrics(const std::string& run) const { return read_bytes(folder / run + "/metrics.jsonl"); }
   size_t metrics_lines(const std::string& run) const;
+  // What each step of a run has read, by step.
+  std::map<int64_t, std::string> data_checksums(const std::string& run) const;
 };
 
 std::vector<std::string> lines_of(const std::string& text);

@@ -45,6 +45,10 @@ void write_domains(NumberedCorpus& corpus, const std::string& folder) {
   corpus.write(folder + "/english", "train", 0, some_lengths(15, 3));
 }
 
+int64_t loader_tokens_of(const std::string& folder) {
+  return Loader(options(folder)).tokens();
+}
+
 }  // namespace
 
 TEST_CASE("loader: steps are exactly full, pieces at most the context, samples numbered through") {
@@ -140,21 +144,27 @@ TEST_CASE("loader: domains keep their shares; seeds differ") {
   chosen.weights = {{"code", 1}, {"english", 3}};
   Loader loader(chosen);
   for (int step = 0; step < 200; ++step) loader.next_step();
-  const std::vector<int64_t> drawn = loader.tokens_drawn();
-  CHECK(loader.domain_names() == std::vector<std::string>{"code", "english"});
-  // Never further from the share than one section.
-  CHECK(std::abs(static_cast<double>(drawn[1]) - 0.75 * static_cast<double>(drawn[0] + drawn[1])) <= 32);
+  const std::vector<DomainProgress> given = loader.progress();
+  REQUIRE(given.size() == 2);
+  CHECK(given[0].name == "code");
+  CHECK(given[1].name == "english");
+  CHECK(given[0].tokens + given[1].tokens == 200 * 100);
+  // Never further from the share than two sections, of which one may be under way.
+  CHECK(std::abs(static_cast<double>(given[1].tokens) - 0.75 * 200 * 100) <= 64);
   chosen.weights = {{"code", 1}, {"english", 0}};
   Loader code(chosen);
   for (int step = 0; step < 50; ++step) code.next_step();
-  CHECK(code.tokens_drawn()[1] == 0);
+  CHECK(code.progress()[1].tokens == 0);
+  CHECK(code.progress()[1].epochs == 0);
+  const double of_code = static_cast<double>(corpus.tokens() - loader_tokens_of(folder / "english"));
+  CHECK(code.progress()[0].epochs == doctest::Approx(5000 / of_code));
   for (const char* rare : {"code", "english"}) {  // however little, more than nothing
     chosen.weights = {{"code", 1}, {"english", 1}};
     chosen.weights[rare] = 1e-12;
     Loader mixed(chosen);
     for (int step = 0; step < 5; ++step) mixed.next_step();
-    CHECK(mixed.tokens_drawn()[0] > 0);
-    CHECK(mixed.tokens_drawn()[1] > 0);
+    CHECK(mixed.progress()[0].tokens > 0);
+    CHECK(mixed.progress()[1].tokens > 0);
   }
   chosen.weights = {{"code", 1}, {"english", 0}};
   chosen.seed = 6;
@@ -198,6 +208,67 @@ TEST_CASE("loader: a long document is spread over the epoch") {
     CHECK(of_the_long >= 3);
     CHECK(of_the_long <= 17);
   }
+}
+
+TEST_CASE("loader: documents that are held out too are never given, and counted") {
+  const TemporaryFolder folder;
+  NumberedCorpus corpus;
+  write_domains(corpus, folder.path());
+  const int64_t documents = Loader(options(folder.path())).documents();
+  // Held out: the third and the last document of code's first shard, in either domain, and others.
+  const ShardReader shard(folder / "code/train-00000.h5");
+  std::vector<int32_t> shared;
+  int64_t bytes = 0;
+  std::filesystem::create_directories(folder / "math");
+  {
+    ShardWriter writer(folder / "math/heldout-00000.h5", {NumberedCorpus::kVocabulary, "numbers", ""});
+    writer.add(std::vector<int32_t>{7, 7, 7}, 3);
+    for (const int64_t document : {int64_t{2}, shard.documents() - 1}) {
+      const std::vector<int32_t> tokens = shard.read(document, 0, shard.document_tokens(document));
+      shared.insert(shared.end(), tokens.begin(), tokens.end());
+      bytes += shard.document_bytes(document);
+      writer.add(tokens, 1);
+    }
+    std::vector<int32_t> similar = shard.read(0, 0, shard.document_tokens(0));
+    similar.back() += 1;  // as long, but another
+    writer.add(similar, 1);
+    writer.finish();
+    writer.publish();
+  }
+  Loader loader(options(folder.path()));
+  CHECK(loader.duplicate_documents() == 2);
+  CHECK(loader.duplicate_tokens() == static_cast<int64_t>(shared.size()));
+  CHECK(loader.documents() == documents - 2);
+  CHECK(loader.tokens() == corpus.tokens() - loader.duplicate_tokens());
+  CHECK(loader.bytes() == corpus.bytes - bytes);
+  std::map<int32_t, int> given;
+  for (int step = 0; step < 100; ++step) {
+    for (const Piece& piece : loader.next_step()) {
+      for (const int32_t token : piece.tokens) ++given[token];
+    }
+  }
+  for (const int32_t token : shared) CHECK(given.count(token) == 0);
+  CHECK(static_cast<int64_t>(given.size()) == loader.tokens());
+  // What is left out is part of what a position is in.
+  const std::vector<int64_t> cursor = loader.cursor();
+  Loader same(options(folder.path()));
+  CHECK_NOTHROW(same.seek(cursor));
+  std::filesystem::remove(folder / "math/heldout-00000.h5");
+  Loader all(options(folder.path()));
+  CHECK(all.duplicate_documents() == 0);
+  CHECK(contains(message_of<InputError>([&] { all.seek(cursor); }), "other data"));
+}
+
+TEST_CASE("loader: a domain of which all is held out is refused") {
+  const TemporaryFolder folder;
+  for (const char* kind : {"train", "heldout"}) {
+    ShardWriter writer(concat(folder.path(), "/", kind, "-00000.h5"), {300, "numbers", ""});
+    writer.add(std::vector<int32_t>{1, 2, 3}, 3);
+    writer.finish();
+    writer.publish();
+  }
+  CHECK(contains(message_of<InputError>([&] { Loader(options(folder.path())); }),
+                 "hold only documents that are held out too"));
 }
 
 TEST_CASE("loader: micro-batches hold every piece once, in whole, and do not change the step") {

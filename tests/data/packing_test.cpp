@@ -35,6 +35,18 @@ TEST_CASE("packing: targets are the next tokens, at a cut the document's next on
   CHECK_THROWS_WITH_AS(pack({&cut, &empty}), "a packed batch with an empty piece", Error);
 }
 
+TEST_CASE("packing: the checksum tells tokens and the pieces that they lie in apart") {
+  const auto checksum = [](std::vector<std::vector<int32_t>> pieces) {
+    std::vector<Piece> result;
+    for (auto& tokens : pieces) result.push_back({std::move(tokens), -1, 0});
+    return checksum_of(result);
+  };
+  CHECK(checksum({{1, 2}, {3}}) == checksum({{1, 2}, {3}}));
+  CHECK(checksum({{1, 2}, {3}}) != checksum({{1, 2}, {4}}));
+  CHECK(checksum({{1, 2}, {3}}) != checksum({{1}, {2, 3}}));
+  CHECK(checksum({{1, 2}, {3}}) != checksum({{3}, {1, 2}}));
+}
+
 TEST_CASE("packing: the largest first into the first batch with room, in a batch in their order") {
   const std::vector<Piece> pieces = {piece_of(2, 0), piece_of(5, 1), piece_of(4, 2), piece_of(3, 3),
                                      piece_of(4, 4)};

@@ -39,6 +39,9 @@ TEST_CASE("step reader: the loader's steps, and the position behind each") {
     CHECK(tokens_of(reader.next_step()) == tokens_of(expected.next_step()));
     CHECK(reader.cursor() == expected.cursor());
     CHECK(reader.seconds_waited() >= 0);
+    REQUIRE(reader.progress().size() == 1);
+    CHECK(reader.progress()[0].tokens == 100 * (step + 1));
+    CHECK(reader.progress()[0].epochs == doctest::Approx(100.0 * (step + 1) / 405));
     if (step != 12) continue;
     // From the position of any step on, by another loader: no step is lost that was only read ahead.
     Loader resumed(options(folder.path()));

@@ -61,6 +61,63 @@ TEST_CASE("a run killed at any moment and resumed is the unbroken run") {
   check_same_run(place, "run", "unbroken");
 }
 
+// Kills `run` at `kills` random moments, each within the time that `share` of an unbroken run takes.
+void kill_at_random(const TrainingPlace& place, const std::string& run, uint64_t kills,
+                    std::chrono::duration<double> unbroken, double share,
+                    const std::function<Words(uint64_t)>& more) {
+  for (uint64_t life = 0; life < kills; ++life) {
+    Process process = place.start(run, more(life));
+    std::this_thread::sleep_for(unbroken * random_uniform(11, RandomStream::tests, 1, life) * share);
+    process.signal(SIGKILL);
+    process.wait();
+  }
+}
+
+// Sizes that take the same pieces as the place's own 48 tokens.
+Words with_another_micro_batch(uint64_t life) {
+  constexpr const char* kSizes[] = {"32", "96", "41", "64"};
+  return {"--resume", "--set", concat("train.micro_tokens=", kSizes[life % 4]), "--set",
+          "train.checkpoint_every=2"};
+}
+
+TEST_CASE("killed and resumed with other micro-batches every step reads what the unbroken run's does") {
+  const TrainingPlace place;
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(place.train("unbroken") == 0);
+  const std::chrono::duration<double> unbroken = std::chrono::steady_clock::now() - begin;
+  kill_at_random(place, "run", 6, unbroken, 0.7, with_another_micro_batch);
+  CHECK(place.train("run", {"--resume"}) == 0);
+  CHECK(place.data_checksums("unbroken").size() == 30);
+  CHECK(place.data_checksums("run") == place.data_checksums("unbroken"));
+}
+
+// Half a minute: run by name (tests/CMakeLists.txt).
+TEST_CASE("a long run survives fifty kills" * doctest::skip()) {
+  const TrainingPlace place;
+  const Words sizes = {"--set", "model.token.width=64",   "--set", "model.token.ff=128",
+                       "--set", "model.concept.width=96", "--set", "model.concept.ff=192",
+                       "--set", "train.batch_tokens=480", "--set", "schedule.steps=400"};
+  const auto with = [&](Words words) {
+    words.insert(words.end(), sizes.begin(), sizes.end());
+    return words;
+  };
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(place.train("unbroken", sizes) == 0);
+  const std::chrono::duration<double> unbroken = std::chrono::steady_clock::now() - begin;
+  CHECK(place.data_checksums("unbroken").size() == 400);
+  kill_at_random(place, "micro", 50, unbroken, 0.1,
+                 [&](uint64_t life) { return with(with_another_micro_batch(life)); });
+  const size_t reached = place.data_checksums("micro").size();
+  CHECK(place.train("micro", with({"--resume"})) == 0);
+  CHECK(place.data_checksums("micro") == place.data_checksums("unbroken"));
+  kill_at_random(place, "same", 50, unbroken, 0.06, [&](uint64_t) {
+    return with({"--resume", "--set", "train.checkpoint_every=2"});
+  });
+  CHECK(place.train("same", with({"--resume"})) == 0);
+  check_same_run(place, "same", "unbroken");
+  MESSAGE("the kills ended at step ", reached, " and ", place.data_checksums("same").size());
+}
+
 TEST_CASE("a run killed while it writes checkpoints is the unbroken run") {
   const TrainingPlace place;
   CHECK(place.train("unbroken") == 0);
