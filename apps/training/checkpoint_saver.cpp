@@ -1,6 +1,7 @@
 #include "apps/training/checkpoint_saver.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -11,21 +12,25 @@
 namespace dlcm::apps {
 namespace {
 
+std::array<data::NamedTensors*, 3> parts_of(data::Checkpoint& checkpoint) {
+  return {&checkpoint.model, &checkpoint.moment_m, &checkpoint.moment_v};
+}
+
+// Tensors of the same shapes, without values.
+data::Checkpoint empty_like(data::Checkpoint checkpoint) {
+  for (data::NamedTensors* tensors : parts_of(checkpoint)) {
+    for (auto& [name, tensor] : *tensors) tensor = tensor.empty_like();
+  }
+  return checkpoint;
+}
+
 // By all threads: training waits for it.
-Tensor copy_of(const Tensor& tensor) {
-  const Tensor copy = tensor.empty_like();
+void copy_into(const Tensor& copy, const Tensor& tensor) {
   const auto* from = static_cast<const char*>(tensor.raw_data());
   auto* to = static_cast<char*>(copy.raw_data());
   parallel_for(static_cast<int64_t>(tensor.bytes()), int64_t{1} << 20, [&](int64_t begin, int64_t end) {
     std::memcpy(to + begin, from + begin, static_cast<size_t>(end - begin));
   });
-  return copy;
-}
-
-data::NamedTensors copies_of(const data::NamedTensors& tensors) {
-  data::NamedTensors copies;
-  for (const auto& [name, tensor] : tensors) copies.emplace_back(name, copy_of(tensor));
-  return copies;
 }
 
 // Not by ops::all_finite: the pool of threads is training's.
@@ -44,12 +49,36 @@ CheckpointSaver::~CheckpointSaver() {
   if (thread_.joinable()) thread_.join();
 }
 
+void CheckpointSaver::prepare(const data::Checkpoint& checkpoint) {
+  if (mode_ != SaveMode::beside_training) return;
+  checkpoint_ = empty_like(checkpoint);
+  thread_ = std::thread([this] {
+    for (const data::NamedTensors* tensors : parts_of(checkpoint_)) {
+      for (const auto& [name, tensor] : *tensors) std::memset(tensor.raw_data(), 0, tensor.bytes());
+    }
+  });
+}
+
+void CheckpointSaver::take_copy(data::Checkpoint checkpoint) {
+  if (checkpoint_.model.empty()) checkpoint_ = empty_like(checkpoint);
+  const auto from = parts_of(checkpoint), to = parts_of(checkpoint_);
+  for (size_t part = 0; part < from.size(); ++part) {
+    for (size_t i = 0; i < from[part]->size(); ++i) {
+      copy_into((*to[part])[i].second, (*from[part])[i].second);
+    }
+  }
+  checkpoint_.header = checkpoint.header;
+}
+
 void CheckpointSaver::start(const data::Checkpoint& checkpoint) {
   DLCM_CHECK(!busy(), "checkpoint: one is being written already");
   const bool beside = mode_ == SaveMode::beside_training;
-  checkpoint_ = beside ? data::Checkpoint{checkpoint.header, copies_of(checkpoint.model),
-                                          copies_of(checkpoint.moment_m), copies_of(checkpoint.moment_v)}
-                       : checkpoint;
+  if (thread_.joinable()) thread_.join();  // of prepare()
+  if (beside) {
+    take_copy(checkpoint);
+  } else {
+    checkpoint_ = checkpoint;
+  }
   outcome_ = {checkpoint.header.step, {}, {}};
   done_ = false;
   if (beside) {
@@ -67,7 +96,7 @@ std::optional<SaveOutcome> CheckpointSaver::poll() {
 
 SaveOutcome CheckpointSaver::wait() {
   if (thread_.joinable()) thread_.join();
-  checkpoint_ = {};
+  if (mode_ == SaveMode::within_step) checkpoint_ = {};
   busy_ = false;
   return outcome_;
 }
@@ -82,8 +111,7 @@ void CheckpointSaver::write() noexcept {
 }
 
 void CheckpointSaver::write_files() {
-  for (const data::NamedTensors* tensors :
-       {&checkpoint_.model, &checkpoint_.moment_m, &checkpoint_.moment_v}) {
+  for (const data::NamedTensors* tensors : parts_of(checkpoint_)) {
     for (const auto& [name, values] : *tensors) {
       if (is_finite(values)) continue;
       outcome_.not_finite = name;

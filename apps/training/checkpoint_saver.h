@@ -32,10 +32,14 @@ class CheckpointSaver {
   CheckpointSaver(const CheckpointSaver&) = delete;
   CheckpointSaver& operator=(const CheckpointSaver&) = delete;
 
+  // Beside training: takes the memory of the copy, on the thread, so that the first start() does not wait for
+  // the system's pages. Before any start(); what comes later has the same shapes.
+  void prepare(const data::Checkpoint& checkpoint);
+
   bool busy() const { return busy_; }  // from start() until the outcome is known here
-  // Beside training: copies the tensors, which takes as many bytes again while busy, and returns. The thread
-  // then syncs the metrics, writes the file under a temporary name, renames it, links latest.h5 to it and
-  // removes what need not stay; it makes the folder anew where it was lost. Not while busy.
+  // Beside training: copies the tensors, which takes as many bytes again from then on, and returns. The
+  // thread then syncs the metrics, writes the file under a temporary name, renames it, links latest.h5 to it
+  // and removes what need not stay; it makes the folder anew where it was lost. Not while busy.
   void start(const data::Checkpoint& checkpoint);
   // The outcome of what was started, once: where it is done, nothing otherwise.
   std::optional<SaveOutcome> poll();
@@ -43,6 +47,7 @@ class CheckpointSaver {
   SaveOutcome wait();
 
  private:
+  void take_copy(data::Checkpoint checkpoint);
   void write() noexcept;
   void write_files();
   void remove_old() const;
@@ -51,7 +56,7 @@ class CheckpointSaver {
   const MetricsLog& metrics_;
   const Config& config_;
   SaveMode mode_;
-  data::Checkpoint checkpoint_;  // the copy
+  data::Checkpoint checkpoint_;  // beside training its tensors are the copy, whose memory stays
   bool busy_ = false;
   SaveOutcome outcome_;
   std::atomic<bool> done_ = false;

@@ -357,6 +357,7 @@ void Run::go() {
   matrix_limit_ = matrix_limit(input_.config.train.dtype);
   progress_ = std::make_unique<Progress>(step_, steps);
   cursor_ = input_.loader->cursor();
+  saver_->prepare(checkpoint());
   steps_ = std::make_unique<data::StepReader>(*input_.loader);
   while (step_ < steps && !stop_requested()) {
     train_step();

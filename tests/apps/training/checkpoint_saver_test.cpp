@@ -62,6 +62,9 @@ TEST_CASE("checkpoint saver: writes what was there when it was started, and link
     const Tensor before = weights.to(DType::f64).to(DType::f32);
     CHECK_FALSE(place.saver.busy());
     CHECK_FALSE(place.saver.poll().has_value());
+    place.saver.prepare(checkpoint_of(0, weights));
+    CHECK_FALSE(place.saver.busy());
+    CHECK_FALSE(place.saver.poll().has_value());
     place.saver.start(checkpoint_of(7, weights));
     CHECK(place.saver.busy());
     CHECK_THROWS_WITH_AS(place.saver.start(checkpoint_of(8, weights)),
