@@ -21,7 +21,8 @@ void check_layers(const std::string& key, int64_t value, int64_t least) {
 double stack_parameters(const StackConfig& stack, int64_t layers) {
   const auto width = static_cast<double>(stack.width);
   const auto keys = static_cast<double>(stack.kv_heads * stack.head_dim());
-  return static_cast<double>(layers) * width * (2 * width + 2 * keys + 3 * static_cast<double>(stack.ff));
+  const auto queries = static_cast<double>(stack.heads_width());
+  return static_cast<double>(layers) * width * (2 * queries + 2 * keys + 3 * static_cast<double>(stack.ff));
 }
 
 // Where a model's parameters are, by the key that brings them.
@@ -32,8 +33,9 @@ struct Share {
 };
 
 std::vector<Share> shares_of(const ModelConfig& config) {
+  const double tables = config.tied_embeddings ? 1.0 : 2.0;
   std::vector<Share> shares = {{"model.vocab_size", config.vocab_size,
-                                2.0 * static_cast<double>(config.vocab_size * config.token.width)}};
+                                tables * static_cast<double>(config.vocab_size * config.token.width)}};
   if (config.kind == ModelKind::transformer) {
     shares.push_back(
         {"model.token.width", config.token.width, stack_parameters(config.token, config.layers)});
@@ -63,11 +65,14 @@ void check_stack(const std::string& table, const StackConfig& stack) {
   check_size(table + ".heads", stack.heads, 1);
   check_size(table + ".kv_heads", stack.kv_heads, 1);
   check_size(table + ".ff", stack.ff, 1);
-  DLCM_CHECK_INPUT(stack.width % stack.heads == 0, table, ".heads = ", stack.heads, " does not divide ",
-                   table, ".width = ", stack.width);
+  check_size(table + ".head_dim", stack.own_head_dim, 0, kLargestSize / stack.heads);
+  DLCM_CHECK_INPUT(stack.own_head_dim > 0 || stack.width % stack.heads == 0, table, ".heads = ", stack.heads,
+                   " does not divide ", table, ".width = ", stack.width);
   DLCM_CHECK_INPUT(stack.heads % stack.kv_heads == 0, table, ".kv_heads = ", stack.kv_heads,
                    " does not divide ", table, ".heads = ", stack.heads);
-  DLCM_CHECK_INPUT(stack.head_dim() % 2 == 0, table, ".width / ", table, ".heads = ", stack.head_dim(),
+  const std::string head_dim =
+      stack.own_head_dim > 0 ? table + ".head_dim" : concat(table, ".width / ", table, ".heads");
+  DLCM_CHECK_INPUT(stack.head_dim() % 2 == 0, head_dim, " = ", stack.head_dim(),
                    ": rotary embeddings need an even head dimension");
 }
 
@@ -104,6 +109,8 @@ void check(const ModelConfig& config) {
   check_size("model.vocab_size", config.vocab_size, 2);
   check_stack("model.token", config.token);
   check_size("mup.token_base", config.mup.token_base, 1);
+  check_range("model.rope_base", config.rope_base, 1, kLargestRopeBase);
+  check_range("model.norm_epsilon", config.norm_epsilon, 0, 1);
   if (config.kind == ModelKind::transformer) {
     check_layers("model.token.layers", config.layers, 1);
     check_parameters(config);

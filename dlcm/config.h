@@ -12,6 +12,7 @@ namespace dlcm {
 inline constexpr int64_t kLargestSize = int64_t{1} << 20;
 inline constexpr int64_t kMostLayers = 4096;
 inline constexpr double kMostParameters = 0x1p45;
+inline constexpr double kLargestRopeBase = 1e12;
 
 enum class ModelKind { dlcm, transformer };
 enum class Predictor { decoupled, learned, cosine, fixed, none };
@@ -28,7 +29,9 @@ struct StackConfig {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t ff = 0;
-  int64_t head_dim() const { return width / heads; }
+  int64_t own_head_dim = 0;  // 0: width / heads
+  int64_t head_dim() const { return own_head_dim > 0 ? own_head_dim : width / heads; }
+  int64_t heads_width() const { return heads * head_dim(); }  // of all query heads together
 };
 
 struct BoundaryConfig {
@@ -67,6 +70,9 @@ struct ModelConfig {
   BoundaryConfig boundary;
   CrossAttentionConfig cross_attention;
   Smoothing smoothing = Smoothing::blend;
+  double rope_base = 10000;      // of every rotary embedding
+  double norm_epsilon = 1e-6;    // of every RMSNorm
+  bool tied_embeddings = false;  // the unembedding is the embedding
   MupConfig mup;
 
   // s of Eq. 18, 1 where muP is off.

@@ -40,6 +40,7 @@ void add_parameters(ModelCost& cost, const LanguageModel& model, double r, DType
         entry.flops.matrices += flops;
         break;
       case nn::RoleKind::unembedding:
+      case nn::RoleKind::tied:
         entry.flops.logits += flops;
         break;
       case nn::RoleKind::embedding:
@@ -54,15 +55,16 @@ double operand_bytes(DType dtype) {
   return dtype == DType::bf16 ? 2 : kFloatBytes;
 }
 
-// Bytes of one row that a block keeps for backward. In float32: x, q before its norm, the sum after attention
-// and k before its norm; gate and up; attention's logarithms of sums and the norms' factors. Operands:
+// Bytes of one row that a block keeps for backward. In float32: x, the sum after attention, q and k before
+// their norms; gate and up; attention's logarithms of sums and the norms' factors. Operands:
 // attention's output and v. Norms and the product of gate and up are made again.
 double block_activations(const StackConfig& stack, DType dtype) {
   const auto width = static_cast<double>(stack.width);
   const auto keys = static_cast<double>(stack.kv_heads * stack.head_dim());
+  const auto queries = static_cast<double>(stack.heads_width());
   const double kept =
-      3 * width + keys + 2.0 * static_cast<double>(stack.ff) + static_cast<double>(stack.heads) + 2;
-  return kFloatBytes * kept + operand_bytes(dtype) * (width + keys);
+      2 * width + queries + keys + 2.0 * static_cast<double>(stack.ff) + static_cast<double>(stack.heads) + 2;
+  return kFloatBytes * kept + operand_bytes(dtype) * (queries + keys);
 }
 
 struct Computation {
@@ -86,7 +88,8 @@ void add_stack(ModelCost& cost, const std::string& name, const StackConfig& stac
   PartCost& entry = part(cost, name);
   const auto depth = static_cast<double>(layers);
   const auto width = static_cast<double>(stack.width);
-  entry.flops.self_attention += depth * rows * 4.0 * width * average_keys(length);
+  entry.flops.self_attention +=
+      depth * rows * 4.0 * static_cast<double>(stack.heads_width()) * average_keys(length);
   const double kept = how.recompute == nn::Recompute::block ? kFloatBytes * width  // its input
                                                             : block_activations(stack, how.dtype);
   entry.activation_bytes_per_token += depth * rows * kept;
@@ -95,16 +98,17 @@ void add_stack(ModelCost& cost, const std::string& name, const StackConfig& stac
 void add_cross_attention(ModelCost& cost, const ModelConfig& config, double context, double r, DType dtype) {
   PartCost& entry = part(cost, "cross_attention");
   const auto width = static_cast<double>(config.token.width);
+  const auto queries = static_cast<double>(config.token.heads_width());
   // `segment` and `dense` score concepts; `replicated` scores as many copies as there are tokens.
   const bool replicated = config.cross_attention.implementation == CrossImplementation::replicated;
-  entry.flops.cross_attention += 4.0 * width * (replicated ? context : context / r) / 2;
+  entry.flops.cross_attention += 4.0 * queries * (replicated ? context : context / r) / 2;
   const auto keys = static_cast<double>(config.token.kv_heads * config.token.head_dim());
   const auto ff = static_cast<double>(config.cross_attention.ff);
   // What it reads, q before its norm and attention's output; in bf16 the output takes half, and q rounded the
   // other half. k before its norm; v, in bf16 v and k at half the size; or copies of both.
   const double copies = replicated ? 2 * operand_bytes(dtype) * keys : kFloatBytes * keys / r;
   entry.activation_bytes_per_token +=
-      kFloatBytes * (3 * width + static_cast<double>(config.token.heads) + keys / r) + copies;
+      kFloatBytes * (width + 2 * queries + static_cast<double>(config.token.heads) + keys / r) + copies;
   if (ff > 0) entry.activation_bytes_per_token += kFloatBytes * (width + 2 * ff);
 }
 
@@ -151,7 +155,7 @@ ModelCost cost_of(const LanguageModel& model, int64_t context, nn::Recompute rec
   }
   part(cost, "decoder").activation_bytes_per_token += working_activations(config.token, how);
   // The last hidden state before its norm and its gradient, which is made with the loss.
-  part(cost, "unembedding").activation_bytes_per_token +=
+  part(cost, config.tied_embeddings ? "embedding" : "unembedding").activation_bytes_per_token +=
       2 * kFloatBytes * static_cast<double>(config.token.width);
   for (const PartCost& entry : cost.parts) {
     cost.parameters += entry.parameters;

@@ -35,12 +35,13 @@ CrossAttention::CrossAttention(nn::Module& parent, const std::string& name, cons
     : Module(parent, name),
       config_(config),
       norm_(*this, "norm", {config.token.width}, nn::vector_role(1.0)),
-      q_proj_(*this, "q_proj", {config.token.width, config.token.width}, nn::matrix_role(nn::Width::token)),
+      q_proj_(*this, "q_proj", {config.token.heads_width(), config.token.width},
+              nn::matrix_role(nn::Width::token)),
       k_proj_(*this, "k_proj", {config.token.kv_heads * config.token.head_dim(), config.backbone.width},
               nn::matrix_role(nn::Width::concepts)),
       v_proj_(*this, "v_proj", {config.token.kv_heads * config.token.head_dim(), config.backbone.width},
               nn::matrix_role(nn::Width::concepts)),
-      o_proj_(*this, "o_proj", {config.token.width, config.token.width},
+      o_proj_(*this, "o_proj", {config.token.width, config.token.heads_width()},
               nn::matrix_role(nn::Width::token, kOneBlock)),
       q_norm_(*this, "q_norm", {config.token.head_dim()}, nn::vector_role(1.0)),
       k_norm_(*this, "k_norm", {config.token.head_dim()}, nn::vector_role(1.0)) {
@@ -54,15 +55,15 @@ CrossAttention::CrossAttention(nn::Module& parent, const std::string& name, cons
 Variable CrossAttention::normalized(const Variable& x, const nn::Parameter& gain,
                                     const Tensor& positions) const {
   if (config_.cross_attention.rope == CrossRope::none) {
-    return autograd::rms_norm(x, gain.variable(), nn::kNormEpsilon);
+    return autograd::rms_norm(x, gain.variable(), config_.norm_epsilon);
   }
   return autograd::rms_norm_rotary(
-      x, gain.variable(), nn::kNormEpsilon,
-      ops::rotary_table(positions, config_.token.head_dim(), nn::kRotaryBase, x.dtype()));
+      x, gain.variable(), config_.norm_epsilon,
+      ops::rotary_table(positions, config_.token.head_dim(), config_.rope_base, x.dtype()));
 }
 
 Variable CrossAttention::queries(nn::ResidualStream& h, const Tensor& positions) const {
-  const Variable q = nn::linear(h.normalized(norm_, q_proj_.operand_dtype()), q_proj_);
+  const Variable q = nn::linear(h.normalized(norm_, config_.norm_epsilon, q_proj_.operand_dtype()), q_proj_);
   const Variable heads = autograd::view(q, {q.size(0), config_.token.heads, config_.token.head_dim()});
   return normalized(heads, q_norm_, positions);
 }
@@ -99,12 +100,12 @@ Variable CrossAttention::attend(const Variable& q, const Variable& k, const Vari
 }
 
 Variable CrossAttention::projected(const Variable& heads) const {
-  return nn::linear(autograd::view(heads, {heads.size(0), config_.token.width}), o_proj_);
+  return nn::linear(autograd::view(heads, {heads.size(0), config_.token.heads_width()}), o_proj_);
 }
 
 void CrossAttention::finish(nn::ResidualStream& h, const Variable& projected) const {
   h.add(projected);
-  if (mlp_) h.add(mlp_->forward(h.normalized(*mlp_norm_, mlp_->input_dtype())));
+  if (mlp_) h.add(mlp_->forward(h.normalized(*mlp_norm_, config_.norm_epsilon, mlp_->input_dtype())));
 }
 
 nn::ResidualStream CrossAttention::forward(const Variable& h, const Variable& z,

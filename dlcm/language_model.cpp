@@ -8,11 +8,19 @@
 
 namespace dlcm {
 
+nn::BlockConfig block_config(const ModelConfig& model, const StackConfig& stack, int64_t layers,
+                             nn::Width fan_in) {
+  return {stack.width, stack.heads,        stack.kv_heads,  stack.ff,          fan_in,
+          layers,      stack.own_head_dim, model.rope_base, model.norm_epsilon};
+}
+
 LanguageModel::LanguageModel(const ModelConfig& config)
     : config_(config),
-      embedding_(*this, "embedding", {config.vocab_size, config.token.width}, nn::embedding_role()) {}
+      embedding_(*this, "embedding", {config.vocab_size, config.token.width},
+                 config.tied_embeddings ? nn::tied_role() : nn::embedding_role()) {}
 
 void LanguageModel::create_unembedding() {
+  if (config_.tied_embeddings) return;
   unembedding_ = std::make_unique<nn::Parameter>(
       *this, "unembedding", Shape{config_.vocab_size, config_.token.width}, nn::unembedding_role());
 }
@@ -22,14 +30,14 @@ nn::Variable LanguageModel::embedded(const Tensor& tokens) const {
 }
 
 Tensor LanguageModel::logits(const Tensor& hidden) const {
-  const Tensor result = nn::linear(nn::Variable(hidden), *unembedding_).value();
+  const Tensor result = nn::linear(nn::Variable(hidden), unembedding()).value();
   ops::scale_into(result, 1.0 / config_.token_multiplier());
   return result;
 }
 
 nn::Variable LanguageModel::loss(const nn::Variable& hidden, const Tensor& targets,
                                  Tensor* token_loss) const {
-  return autograd::linear_cross_entropy(hidden, unembedding_->operand(), targets,
+  return autograd::linear_cross_entropy(hidden, unembedding().operand(), targets,
                                         1.0 / config_.token_multiplier(), token_loss);
 }
 

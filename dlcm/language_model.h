@@ -47,6 +47,10 @@ struct StepOutput {
   std::vector<uint8_t> boundary;   // whether the token began a concept; likewise
 };
 
+// What a stack of the model is built of.
+nn::BlockConfig block_config(const ModelConfig& model, const StackConfig& stack, int64_t layers,
+                             nn::Width fan_in);
+
 class LanguageModel : public nn::Module {
  public:
   explicit LanguageModel(const ModelConfig& config);
@@ -71,13 +75,16 @@ class LanguageModel : public nn::Module {
 
  protected:
   nn::Variable embedded(const Tensor& tokens) const;
-  // Called by the models last, so that parameters are listed in the order of the computation.
+  // Called by the models last, so that parameters are listed in the order of the computation. Does nothing
+  // where the embedding is the unembedding too.
   void create_unembedding();
 
  private:
+  const nn::Parameter& unembedding() const { return unembedding_ ? *unembedding_ : embedding_; }
+
   ModelConfig config_;
   nn::Parameter embedding_;
-  std::unique_ptr<nn::Parameter> unembedding_;
+  std::unique_ptr<nn::Parameter> unembedding_;  // null where embeddings are tied
 };
 
 // The model that a configuration describes, without values: see nn::Module::initialize. Throws InputError

@@ -9,10 +9,6 @@ namespace {
 
 using nn::Variable;
 
-nn::BlockConfig block_config(const StackConfig& stack, int64_t layers, nn::Width width) {
-  return {stack.width, stack.heads, stack.kv_heads, stack.ff, width, layers};
-}
-
 // sum += row of x.
 void add_row(const Tensor& x, int64_t row, std::vector<float>& sum) {
   const float* values = x.data<float>() + row * x.size(1);
@@ -28,16 +24,17 @@ Tensor first_tokens(const Segmentation& segmentation) {
 
 Dlcm::Dlcm(const ModelConfig& config)
     : LanguageModel(config),
-      encoder_(*this, "encoder", block_config(config.token, config.encoder_layers, nn::Width::token),
+      encoder_(*this, "encoder", block_config(config, config.token, config.encoder_layers, nn::Width::token),
                nn::FinalNorm::no),
       boundary_(*this, "boundary", config),
       concept_proj_(*this, "concept_proj", {config.backbone.width, config.token.width},
                     nn::matrix_role(nn::Width::token)),
-      backbone_(*this, "backbone", block_config(config.backbone, config.backbone_layers, nn::Width::concepts),
+      backbone_(*this, "backbone",
+                block_config(config, config.backbone, config.backbone_layers, nn::Width::concepts),
                 nn::FinalNorm::yes),
       smoothing_(*this, "smoothing", config),
       cross_attention_(*this, "cross_attention", config),
-      decoder_(*this, "decoder", block_config(config.token, config.decoder_layers, nn::Width::token),
+      decoder_(*this, "decoder", block_config(config, config.token, config.decoder_layers, nn::Width::token),
                nn::FinalNorm::yes) {
   create_unembedding();
 }

@@ -6,9 +6,7 @@ namespace dlcm {
 
 Transformer::Transformer(const ModelConfig& config)
     : LanguageModel(config),
-      decoder_(*this, "decoder",
-               {config.token.width, config.token.heads, config.token.kv_heads, config.token.ff,
-                nn::Width::token, config.layers},
+      decoder_(*this, "decoder", block_config(config, config.token, config.layers, nn::Width::token),
                nn::FinalNorm::yes) {
   create_unembedding();
 }

@@ -25,7 +25,8 @@ void initial_values(const Parameter& parameter, uint64_t seed, int64_t begin, st
   const Role& role = parameter.role();
   switch (role.kind) {
     case RoleKind::matrix:
-    case RoleKind::embedding: {
+    case RoleKind::embedding:
+    case RoleKind::tied: {
       const auto fan_in = static_cast<double>(parameter.shape()[1]);
       const double deviation = role.kind == RoleKind::matrix ? role.scale / std::sqrt(fan_in) : role.scale;
       random_normals(seed, RandomStream::parameters, hash_name(parameter.path()),
@@ -73,6 +74,9 @@ Role embedding_role() {
 }
 Role unembedding_role() {
   return {RoleKind::unembedding, Width::token, 0.0};
+}
+Role tied_role() {
+  return {RoleKind::tied, Width::token, kEmbeddingDeviation};
 }
 Role vector_role(double initial) {
   return {RoleKind::vector, Width::token, initial};
@@ -178,12 +182,12 @@ void Parameter::round_operand(DType dtype) {
 
 void Parameter::pack_operand(DType dtype) {
   packed_ = ops::PackedWeight(value(), dtype);
-  variable_ = Variable();
   operand_ = Variable();
+  if (role_.kind != RoleKind::tied) variable_ = Variable();
 }
 
 bool is_rounded(const Role& role) {
-  return role.kind == RoleKind::matrix || role.kind == RoleKind::unembedding;
+  return role.kind == RoleKind::matrix || role.kind == RoleKind::unembedding || role.kind == RoleKind::tied;
 }
 
 }  // namespace dlcm::nn

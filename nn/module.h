@@ -29,6 +29,7 @@ enum class RoleKind {
   boundary,     // [d, d], starts as the identity; its own learning rate
   embedding,    // [V, d], normal with deviation `scale`
   unembedding,  // [V, d], starts at 0
+  tied,         // [V, d], embedding and unembedding at once: starts as an embedding
   vector        // norm gains and gates, start at `scale`; no weight decay
 };
 
@@ -44,6 +45,7 @@ Role matrix_role(Width fan_in, double scale = 1.0);
 Role boundary_role();
 Role embedding_role();
 Role unembedding_role();
+Role tied_role();
 Role vector_role(double initial);
 
 class Parameter;
@@ -69,7 +71,8 @@ class Module {
   // bf16: every matrix whose products may be rounded (is_rounded) has from now on an operand in bf16. Call it
   // again when values have changed.
   void round_operands(DType dtype);
-  // For inference alone: those matrices are kept only packed for products in `dtype` (f32 or bf16).
+  // For inference alone: those matrices are kept only packed for products in `dtype` (f32 or bf16); a tied
+  // one beside its values, from which rows are looked up.
   void pack_operands(DType dtype);
   void clear_gradients();
 
@@ -106,7 +109,7 @@ class Parameter {
   // Dtype of the products: that of the operand, or of the packed weight.
   DType operand_dtype() const;
   void round_operand(DType dtype);
-  // The value is given up for a packed one; only nn::linear reads the parameter then.
+  // The value is given up for a packed one, unless the parameter is tied; only nn::linear reads that.
   void pack_operand(DType dtype);
   const ops::PackedWeight& packed() const { return packed_; }
 

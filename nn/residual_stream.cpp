@@ -9,12 +9,12 @@ void ResidualStream::add(const Variable& delta) {
   pending_ = delta;
 }
 
-Variable ResidualStream::normalized(const Parameter& gain) {
-  return normalized(gain, sum_.dtype());
+Variable ResidualStream::normalized(const Parameter& gain, double epsilon) {
+  return normalized(gain, epsilon, sum_.dtype());
 }
 
-Variable ResidualStream::normalized(const Parameter& gain, DType output) {
-  const auto [sum, y] = autograd::residual_rms_norm(sum_, pending_, gain.variable(), kNormEpsilon, output);
+Variable ResidualStream::normalized(const Parameter& gain, double epsilon, DType output) {
+  const auto [sum, y] = autograd::residual_rms_norm(sum_, pending_, gain.variable(), epsilon, output);
   sum_ = sum;
   pending_ = Variable();
   return y;

@@ -7,7 +7,7 @@
 
 namespace dlcm::nn {
 
-inline constexpr double kNormEpsilon = 1e-6;
+inline constexpr double kNormEpsilon = 1e-6;  // where a model does not say another
 
 class ResidualStream {
  public:
@@ -15,8 +15,8 @@ class ResidualStream {
 
   void add(const Variable& delta);
   // RMSNorm of the stream, with everything that was added; in bf16 where matrix products alone will read it.
-  Variable normalized(const Parameter& gain, DType output);
-  Variable normalized(const Parameter& gain);
+  Variable normalized(const Parameter& gain, double epsilon, DType output);
+  Variable normalized(const Parameter& gain, double epsilon);
   Variable value();
 
  private:

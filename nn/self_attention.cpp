@@ -18,12 +18,12 @@ double residual_scale(const BlockConfig& config) {
 SelfAttention::SelfAttention(Module& parent, const std::string& name, const BlockConfig& config)
     : Module(parent, name),
       config_(config),
-      q_proj_(*this, "q_proj", {config.width, config.width}, matrix_role(config.fan_in)),
+      q_proj_(*this, "q_proj", {config.heads_width(), config.width}, matrix_role(config.fan_in)),
       k_proj_(*this, "k_proj", {config.kv_heads * config.head_dim(), config.width},
               matrix_role(config.fan_in)),
       v_proj_(*this, "v_proj", {config.kv_heads * config.head_dim(), config.width},
               matrix_role(config.fan_in)),
-      o_proj_(*this, "o_proj", {config.width, config.width},
+      o_proj_(*this, "o_proj", {config.width, config.heads_width()},
               matrix_role(config.fan_in, residual_scale(config))),
       q_norm_(*this, "q_norm", {config.head_dim()}, vector_role(1.0)),
       k_norm_(*this, "k_norm", {config.head_dim()}, vector_role(1.0)) {}
@@ -36,7 +36,7 @@ SelfAttention::Projected SelfAttention::project(const Variable& x, const Tensor&
   };
   Projected result;  // attention multiplies in the dtype of the projections
   const auto normalized = [&](const Variable& heads, const Parameter& gain) {
-    return autograd::rms_norm_rotary(heads, gain.variable(), kNormEpsilon, rotary, input_dtype());
+    return autograd::rms_norm_rotary(heads, gain.variable(), config_.norm_epsilon, rotary, input_dtype());
   };
   result.q = normalized(heads_of(projected[0], config_.heads), q_norm_);
   result.k = normalized(heads_of(projected[1], config_.kv_heads), k_norm_);
@@ -45,7 +45,7 @@ SelfAttention::Projected SelfAttention::project(const Variable& x, const Tensor&
 }
 
 Variable SelfAttention::output(const Variable& heads) const {
-  return linear(autograd::view(heads, {heads.size(0), config_.width}), o_proj_);
+  return linear(autograd::view(heads, {heads.size(0), config_.heads_width()}), o_proj_);
 }
 
 Variable SelfAttention::forward(const Variable& x, const SequenceLayout& layout, KeyValueCache* cache) const {

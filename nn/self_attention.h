@@ -2,6 +2,8 @@
 // description; Eq. 16):
 //
 //   Q = rope(RMSNorm(W_q x)), K = rope(RMSNorm(W_k x)), V = W_v x per head, y = W_o attention(Q, K, V)
+//
+// The heads together may be wider or narrower than x (BlockConfig::own_head_dim).
 #pragma once
 
 #include <span>
@@ -20,7 +22,11 @@ struct BlockConfig {
   int64_t ff = 0;
   Width fan_in = Width::token;
   int64_t layers = 1;  // of the stack: scales the initial values of what is added to the residual stream
-  int64_t head_dim() const { return width / heads; }
+  int64_t own_head_dim = 0;  // 0: width / heads
+  double rotary_base = kRotaryBase;
+  double norm_epsilon = kNormEpsilon;
+  int64_t head_dim() const { return own_head_dim > 0 ? own_head_dim : width / heads; }
+  int64_t heads_width() const { return heads * head_dim(); }  // of all query heads together
 };
 
 class SelfAttention : public Module {

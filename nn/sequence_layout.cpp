@@ -17,7 +17,7 @@ Tensor positions_of(const Tensor& cu_seqlens) {
   return positions;
 }
 
-SequenceLayout make_layout(const Tensor& cu_seqlens, int64_t head_dim, DType dtype) {
+SequenceLayout make_layout(const Tensor& cu_seqlens, int64_t head_dim, DType dtype, double rotary_base) {
   const int64_t rows = ops::check_offsets("cu_seqlens", cu_seqlens);
   const Tensor positions = positions_of(cu_seqlens);
   SequenceLayout layout;
@@ -28,7 +28,7 @@ SequenceLayout make_layout(const Tensor& cu_seqlens, int64_t head_dim, DType dty
     layout.causal.key_begin.data<int32_t>()[t] = static_cast<int32_t>(t) - positions.data<int32_t>()[t];
     layout.causal.key_end.data<int32_t>()[t] = static_cast<int32_t>(t) + 1;
   }
-  layout.rotary = ops::rotary_table(positions, head_dim, kRotaryBase, dtype);
+  layout.rotary = ops::rotary_table(positions, head_dim, rotary_base, dtype);
   return layout;
 }
 

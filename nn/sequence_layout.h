@@ -7,7 +7,7 @@
 
 namespace dlcm::nn {
 
-inline constexpr double kRotaryBase = 10000.0;
+inline constexpr double kRotaryBase = 10000.0;  // where a model does not say another
 
 struct SequenceLayout {
   Tensor cu_seqlens;            // [documents + 1] i32
@@ -16,7 +16,8 @@ struct SequenceLayout {
 };
 
 // Throws Error naming the first offset that is wrong (ops::check_offsets): no document is empty.
-SequenceLayout make_layout(const Tensor& cu_seqlens, int64_t head_dim, DType dtype);
+SequenceLayout make_layout(const Tensor& cu_seqlens, int64_t head_dim, DType dtype,
+                           double rotary_base = kRotaryBase);
 
 // Position of each row in its document, [T] i32.
 Tensor positions_of(const Tensor& cu_seqlens);

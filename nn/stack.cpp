@@ -41,11 +41,11 @@ StackState Stack::new_state() const {
 }
 
 SequenceLayout Stack::layout_for(const Tensor& cu_seqlens, DType dtype) const {
-  return make_layout(cu_seqlens, config_.head_dim(), dtype);
+  return make_layout(cu_seqlens, config_.head_dim(), dtype, config_.rotary_base);
 }
 
 Variable Stack::output(ResidualStream& x) const {
-  return norm_ ? x.normalized(*norm_) : x.value();
+  return norm_ ? x.normalized(*norm_, config_.norm_epsilon) : x.value();
 }
 
 Variable Stack::forward(ResidualStream x, const SequenceLayout& layout, Recompute recompute,
@@ -67,7 +67,7 @@ Variable Stack::step(ResidualStream x, std::span<StackState* const> states) cons
   std::vector<int32_t> positions;
   for (const StackState* state : states) positions.push_back(static_cast<int32_t>(state->length));
   const Tensor rotary =
-      ops::rotary_table(Tensor::from(positions), config_.head_dim(), kRotaryBase, DType::f32);
+      ops::rotary_table(Tensor::from(positions), config_.head_dim(), config_.rotary_base, DType::f32);
   std::vector<KeyValueCache*> caches(states.size());
   for (size_t layer = 0; layer < layers_.size(); ++layer) {
     for (size_t b = 0; b < states.size(); ++b) caches[b] = &states[b]->layers[layer];

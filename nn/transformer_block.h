@@ -16,6 +16,7 @@ class TransformerBlock : public Module {
   void step(ResidualStream& x, const Tensor& rotary, std::span<KeyValueCache* const> caches) const;
 
  private:
+  double norm_epsilon_;
   Parameter attention_norm_;
   SelfAttention attention_;
   Parameter mlp_norm_;

@@ -122,6 +122,8 @@ TEST_CASE("parameters counted from the sizes are nearly all of the model's, and 
     }
     CHECK(matrix_parameters(config) <= all);
     CHECK(matrix_parameters(config) >= 0.95 * all);
+    config.tied_embeddings = true;
+    CHECK(matrix_parameters(config) == doctest::Approx(all - 32000.0 * 512).epsilon(0.05));
   }
 }
 
@@ -133,6 +135,17 @@ TEST_CASE("heads must divide what they share") {
   CHECK(contains(refusal([](ModelConfig& c) { c.token = {12, 4, 2, 8}; }), "even head dimension"));
 }
 
+TEST_CASE("heads of their own width need not divide the model's, but must be even") {
+  const auto own = [](int64_t head_dim) {
+    return [=](ModelConfig& c) { c.token = {15, 4, 2, 8, head_dim}; };
+  };
+  CHECK(contains(refusal(own(6)), "no exception"));
+  CHECK(refusal(own(7)) == "model.token.head_dim = 7: rotary embeddings need an even head dimension");
+  CHECK(refusal(own(-2)) == "model.token.head_dim = -2: expected a whole number from 0 to 262144");
+  CHECK(refusal(own(262146)) == "model.token.head_dim = 262146: expected a whole number from 0 to 262144");
+  CHECK(contains(refusal([](ModelConfig& c) { c.backbone.own_head_dim = 5; }), "model.concept.head_dim = 5"));
+}
+
 TEST_CASE("numbers out of range are refused, NaN and infinity too") {
   struct Number {
     const char* key;
@@ -140,6 +153,8 @@ TEST_CASE("numbers out of range are refused, NaN and infinity too") {
     std::vector<double> wrong;
   };
   const Number numbers[] = {
+      {"model.rope_base", [](ModelConfig& c) -> double& { return c.rope_base; }, {0.5, -1, 2e12}},
+      {"model.norm_epsilon", [](ModelConfig& c) -> double& { return c.norm_epsilon; }, {-1e-9, 1.5}},
       {"model.boundary.tokens_per_concept",
        [](ModelConfig& c) -> double& { return c.boundary.tokens_per_concept; },
        {1.0, 0.5, -4, 1e9}},

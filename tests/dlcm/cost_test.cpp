@@ -64,9 +64,14 @@ std::map<std::string, int64_t> parameters_by_part(const LanguageModel& model) {
 TEST_CASE("parameters by part are those of the tensors") {
   ModelConfig config = test::small_config();
   config.cross_attention.ff = 12;
+  std::vector<ModelConfig> configs;
   for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
     config.kind = kind;
-    const std::unique_ptr<LanguageModel> model = test::random_model(config, 1);
+    configs.push_back(config);
+    configs.push_back(test::uncommon_config(kind));
+  }
+  for (const ModelConfig& each : configs) {
+    const std::unique_ptr<LanguageModel> model = test::random_model(each, 1);
     const ModelCost cost = cost_of(*model, 64, nn::Recompute::none, DType::bf16);
     int64_t operands = 0;
     for (const nn::Parameter* parameter : model->parameters())
@@ -126,6 +131,17 @@ TEST_CASE("FLOPs per token follow from the shapes") {
   CHECK(training_flops_per_token(cost, nn::Recompute::block) <= 4 * sum);
 }
 
+TEST_CASE("FLOPs of heads of their own width and of a tied unembedding") {
+  ModelConfig config = test::uncommon_config(ModelKind::transformer);
+  config.layers = 1;
+  const double context = 40, d = 16, queries = 24, kv = 12;
+  const ModelCost cost = cost_of(*make_model(config), 40, nn::Recompute::none);
+  CHECK(flops_of(cost, "decoder") ==
+        doctest::Approx(2 * (2 * d * queries + 2 * kv * d + 3 * d * 20) + 4 * queries * (context + 1) / 2));
+  CHECK(flops_of(cost, "embedding") == doctest::Approx(2 * 29 * d));
+  CHECK(std::isnan(flops_of(cost, "unembedding")));
+}
+
 TEST_CASE("the cost at another number of tokens per concept is that of a model made for it") {
   ModelConfig config = test::small_config();
   const std::unique_ptr<LanguageModel> model = make_model(config);
@@ -150,15 +166,21 @@ TEST_CASE("activation bytes are near what a forward pass keeps") {
     ModelKind kind;
     DType dtype;
     Predictor predictor = Predictor::fixed;
+    int64_t head_dim = 0;
   };
-  for (const auto& [kind, dtype, predictor] : {Case{ModelKind::dlcm, DType::f32},
-                                               {ModelKind::dlcm, DType::bf16},
-                                               {ModelKind::dlcm, DType::f32, Predictor::none},
-                                               {ModelKind::dlcm, DType::bf16, Predictor::none},
-                                               {ModelKind::transformer, DType::f32},
-                                               {ModelKind::transformer, DType::bf16}}) {
+  for (const auto& [kind, dtype, predictor, head_dim] :
+       {Case{ModelKind::dlcm, DType::f32},
+        {ModelKind::dlcm, DType::bf16},
+        {ModelKind::dlcm, DType::f32, Predictor::none},
+        {ModelKind::dlcm, DType::bf16, Predictor::none},
+        {ModelKind::dlcm, DType::f32, Predictor::fixed, 24},
+        {ModelKind::transformer, DType::bf16, Predictor::fixed, 8},
+        {ModelKind::transformer, DType::f32},
+        {ModelKind::transformer, DType::bf16}}) {
     config.kind = kind;
     config.boundary.predictor = predictor;
+    config.token.own_head_dim = head_dim;
+    CAPTURE(head_dim);
     CAPTURE(dtype);
     CAPTURE(static_cast<int>(predictor));
     const std::unique_ptr<LanguageModel> model = test::random_model(config, 1, dtype);

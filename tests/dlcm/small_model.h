@@ -34,6 +34,20 @@ inline ModelConfig small_config() {
   return config;
 }
 
+// The same with heads of their own width, another rotary base and epsilon, and tied embeddings.
+inline ModelConfig uncommon_config(ModelKind kind) {
+  ModelConfig config = small_config();
+  config.kind = kind;
+  config.token.own_head_dim = 6;      // heads wider than the token width together
+  config.backbone.own_head_dim = 10;  // narrower than the concept width
+  config.rope_base = 300;
+  config.norm_epsilon = 1e-3;
+  config.tied_embeddings = true;
+  config.cross_attention.rope = CrossRope::concept_index;
+  config.cross_attention.ff = 12;
+  return config;
+}
+
 // The initial values leave out much: unembedding 0, boundary projections the identity, gains 1, and
 // embeddings so small that the blocks drown them. Here every parameter is random, and since embeddings of
 // unit size are nearly orthogonal, p spreads around 0.5.
@@ -46,6 +60,7 @@ inline void randomize(nn::Module& model, uint64_t seed, DType dtype) {
     const bool square = parameter->role().kind == nn::RoleKind::boundary;
     double scale = 0;
     if (parameter->role().kind == nn::RoleKind::embedding) scale = 1.0;
+    if (parameter->role().kind == nn::RoleKind::tied) scale = 1.0;
     if (parameter->role().kind == nn::RoleKind::unembedding) scale = 0.5;
     if (parameter->role().kind == nn::RoleKind::vector) scale = 0.2;
     if (square) scale = 1.0 / std::sqrt(static_cast<double>(parameter->shape()[0]));

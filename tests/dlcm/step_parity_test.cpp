@@ -161,6 +161,9 @@ std::vector<ModelConfig> configurations() {
   }
   all.push_back(test::small_config());
   all.back().kind = ModelKind::transformer;
+  for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
+    all.push_back(test::uncommon_config(kind));
+  }
   return all;
 }
 

@@ -51,6 +51,7 @@ std::string other_value(const Key& key) {
   if (path == "model.token.heads") return "8";
   if (path == "model.concept.heads") return "16";
   if (key.name == "kv_heads") return "1";
+  if (key.name == "head_dim") return "48";
   if (const auto* number = std::get_if<WholeNumber>(&key.place)) return std::to_string(*number->value + 7);
   if (const auto* real = std::get_if<Number>(&key.place)) {
     return concat(*real->value + (real->most - *real->value < 0.1 ? -0.125 : 0.0625));
@@ -218,7 +219,7 @@ TEST_CASE("config: keys of the other kind of model are named and left out") {
 TEST_CASE("config: errors say where, what was given and what is allowed") {
   CHECK(refusal("[model]\n\n[model.token]\nwidht = 3\n") ==
         "run.toml:4: model.token.widht = 3: unknown key. Did you mean width? [model.token] has width, heads, "
-        "kv_heads, ff, encoder_layers, decoder_layers, layers");
+        "kv_heads, head_dim, ff, encoder_layers, decoder_layers, layers");
   CHECK(refusal("[model]\nwidth = 3\n")
             .starts_with("run.toml:2: model.width = 3: unknown key. Did you mean model.token.width, "
                          "model.concept.width? [model] has kind"));
