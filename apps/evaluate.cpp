@@ -33,7 +33,8 @@ constexpr char kExamples[] =
     "tokens\n"
     "(predicted), bytes, tokens_per_concept, boundary_rate (F), boundary_mean (G); the last three are 0 of "
     "a\n"
-    "transformer. The dump holds /tokens, /cu_seqlens, /loss (NaN where nothing is predicted),\n"
+    "transformer. Where the shards are in folders of domains, also domains: the same by name. The dump holds "
+    "/tokens, /cu_seqlens, /loss (NaN where nothing is predicted),\n"
     "/boundary_probability, /boundary (0 of a transformer) and, with --logits, /logits.\nExit code: "
     "0, 1 (the work failed), 2 (bad input).";
 
@@ -108,7 +109,7 @@ void warn_of_leak(const ModelConfig& model) {
          "holds them, and so what is to be predicted: the loss is not that of a language model\n";
 }
 
-std::string json_of(const EvaluationResult& result) {
+JsonObject json_of_numbers(const EvaluationNumbers& result) {
   JsonObject object;
   object.add("loss", result.loss);
   object.add("bits_per_byte", result.bits_per_byte);
@@ -117,6 +118,14 @@ std::string json_of(const EvaluationResult& result) {
   object.add("tokens_per_concept", result.tokens_per_concept);
   object.add("boundary_rate", result.boundary_rate);
   object.add("boundary_mean", result.boundary_mean);
+  return object;
+}
+
+std::string json_of(const EvaluationResult& result) {
+  JsonObject object = json_of_numbers(result);
+  JsonObject domains;
+  for (const auto& [name, numbers] : result.domains) domains.add_json(name, json_of_numbers(numbers).text());
+  if (!result.domains.empty()) object.add_json("domains", domains.text());
   return object.text();
 }
 

@@ -71,6 +71,7 @@ HeldoutReader::HeldoutReader(const HeldoutOptions& options) : options_(options) 
 
 void HeldoutReader::open_domain(const ShardDomain& source) {
   Domain domain;
+  domain.name = source.name;
   for (const std::string& path : source.paths) {
     domain.shards.emplace_back(path);
     require_same_vocabulary(domains_.empty() ? domain.shards[0] : domains_[0].shards[0],
@@ -109,6 +110,27 @@ void HeldoutReader::choose_spread(size_t domain, int64_t tokens) {
   }
 }
 
+std::vector<std::string> HeldoutReader::domains() const {
+  std::vector<std::string> names;
+  for (const Domain& domain : domains_) names.push_back(domain.name);
+  return names;
+}
+
+std::vector<int32_t> HeldoutReader::beginning(size_t domain, int64_t tokens) const {
+  const ShardReader* longest = nullptr;
+  int64_t document = 0, length = 0;
+  for (const ShardReader& shard : domains_[domain].shards) {
+    for (int64_t i = 0; i < shard.documents() && length < tokens; ++i) {
+      if (shard.document_tokens(i) <= length) continue;
+      longest = &shard;
+      document = i;
+      length = shard.document_tokens(i);
+    }
+  }
+  if (longest == nullptr) return {};
+  return longest->read(document, 0, std::min(length, tokens));
+}
+
 HeldoutBatch HeldoutReader::read(size_t first, size_t last) const {
   HeldoutBatch result;
   std::vector<Piece> pieces;
@@ -120,7 +142,7 @@ HeldoutBatch HeldoutReader::read(size_t first, size_t last) const {
     pieces.push_back(read_piece(shard, section.document, section.begin, section.end));
     pieces.back().sample = static_cast<int64_t>(i);
     views.push_back(&pieces.back());
-    result.bytes += bytes_of(shard, section);
+    result.pieces.push_back({domain, bytes_of(shard, section)});
   }
   result.batch = pack(views);
   return result;

@@ -28,11 +28,17 @@ struct HeldoutOptions {
   HeldoutChoice choice = HeldoutChoice::first;
 };
 
+// Of one document of a batch, or one of the parts that a longer one is cut in.
+struct HeldoutPiece {
+  size_t domain = 0;  // of HeldoutReader::domains()
+  // Bytes of text that its targets cover, what bits per byte divide by. Of a document in parts: pro rata to
+  // the targets, and over all its parts exactly the document's.
+  int64_t bytes = 0;
+};
+
 struct HeldoutBatch {
   PackedBatch batch;
-  // Bytes of text that the batch's targets cover, what bits per byte divide by. Of a document in parts: pro
-  // rata to the targets, and over all its parts exactly the document's.
-  int64_t bytes = 0;
+  std::vector<HeldoutPiece> pieces;  // in the order of the batch's documents
 };
 
 class HeldoutReader {
@@ -43,11 +49,17 @@ class HeldoutReader {
   int64_t vocab_size() const { return domains_[0].shards[0].header().vocab_size; }
   const std::string& tokenizer() const { return domains_[0].shards[0].header().tokenizer; }
   int64_t tokens() const { return tokens_; }  // that will be given in all
-  std::optional<HeldoutBatch> next();         // nothing at the end
+  // Their names, sorted; one empty name where the shards lie in no folders of domains.
+  std::vector<std::string> domains() const;
+  // The first tokens, at most `tokens`, of a domain's first document that has as many; where none has, of its
+  // longest. Empty where the domain has no document.
+  std::vector<int32_t> beginning(size_t domain, int64_t tokens) const;
+  std::optional<HeldoutBatch> next();  // nothing at the end
   void restart() { given_ = 0; }
 
  private:
   struct Domain {
+    std::string name;
     std::vector<ShardReader> shards;
     Sections sections;
     int64_t tokens = 0;

@@ -9,7 +9,7 @@
 namespace dlcm::apps {
 namespace {
 
-// Sums over all batches, each added in the order of the tokens.
+// Sums over documents of any number of batches, each added in the order of the tokens.
 struct Sums {
   double loss = 0;
   double p = 0;
@@ -21,38 +21,39 @@ struct Sums {
   int64_t concepts = 0;
 };
 
-void add_losses(const PackedBatch& batch, const Tensor& token_loss, Sums& sums) {
+// A document of a batch, by its number there.
+void add_losses(const PackedBatch& batch, const Tensor& token_loss, int64_t document, Sums& sums) {
+  const auto* offsets = batch.cu_seqlens.data<int32_t>() + document;
   const auto* targets = batch.targets.data<int32_t>();
   const auto* losses = token_loss.data<float>();
-  for (int64_t t = 0; t < batch.token_count(); ++t) {
+  for (int32_t t = offsets[0]; t < offsets[1]; ++t) {
     if (targets[t] < 0) continue;
     sums.loss += losses[t];
     ++sums.predicted;
   }
-  sums.tokens += batch.token_count();
+  sums.tokens += offsets[1] - offsets[0];
 }
 
-void add_boundaries(const PackedBatch& batch, const ForwardOutput& output, Sums& sums) {
-  const auto* offsets = batch.cu_seqlens.data<int32_t>();
+void add_boundaries(const PackedBatch& batch, const ForwardOutput& output, int64_t document, Sums& sums) {
+  const auto* offsets = batch.cu_seqlens.data<int32_t>() + document;
+  const auto* concepts = output.segmentation.cu_seqlens.data<int32_t>() + document;
   const auto* p = output.probability.data<float>();
   const auto* boundary = output.segmentation.boundary.data<uint8_t>();
-  for (int64_t document = 0; document < batch.document_count(); ++document) {
-    for (int32_t t = offsets[document] + 1; t < offsets[document + 1]; ++t) {
-      sums.p += p[t];
-      sums.boundaries += boundary[t];
-      ++sums.counted;
-    }
+  for (int32_t t = offsets[0] + 1; t < offsets[1]; ++t) {
+    sums.p += p[t];
+    sums.boundaries += boundary[t];
+    ++sums.counted;
   }
-  sums.concepts += output.segmentation.count;
+  sums.concepts += concepts[1] - concepts[0];
 }
 
 double ratio(double numerator, int64_t count, double of_none) {
   return count > 0 ? numerator / static_cast<double>(count) : of_none;
 }
 
-EvaluationResult result_of(const Sums& sums) {
+EvaluationNumbers numbers_of(const Sums& sums) {
   constexpr double kUnknown = std::numeric_limits<double>::quiet_NaN();
-  EvaluationResult result;
+  EvaluationNumbers result;
   result.loss = ratio(sums.loss, sums.predicted, kUnknown);
   result.bits_per_byte = ratio(sums.loss / std::numbers::ln2, sums.bytes, kUnknown);
   result.tokens = sums.predicted;
@@ -68,20 +69,32 @@ EvaluationResult result_of(const Sums& sums) {
 EvaluationResult evaluate(const LanguageModel& model, data::HeldoutReader& reader,
                           const EvaluationSink& sink) {
   const autograd::NoGrad no_grad;
-  Sums sums;
+  const std::vector<std::string> domains = reader.domains();
+  Sums all;
+  std::vector<Sums> by_domain(domains.size());
   reader.restart();
   while (const std::optional<data::HeldoutBatch> next = reader.next()) {
     const ForwardOutput output = model.forward(next->batch, {});
     Tensor token_loss;
     model.loss(output.hidden, next->batch.targets, &token_loss);
-    add_losses(next->batch, token_loss, sums);
-    sums.bytes += next->bytes;
-    if (output.probability.defined()) add_boundaries(next->batch, output, sums);
+    for (int64_t document = 0; document < next->batch.document_count(); ++document) {
+      const data::HeldoutPiece& piece = next->pieces[static_cast<size_t>(document)];
+      for (Sums* sums : {&all, &by_domain[piece.domain]}) {
+        add_losses(next->batch, token_loss, document, *sums);
+        if (output.probability.defined()) add_boundaries(next->batch, output, document, *sums);
+        sums->bytes += piece.bytes;
+      }
+    }
     if (sink) sink({next->batch, output, token_loss});
   }
-  DLCM_CHECK_INPUT(sums.predicted > 0,
+  DLCM_CHECK_INPUT(all.predicted > 0,
                    "evaluation: no token is to be predicted; give more text or more tokens");
-  return result_of(sums);
+  EvaluationResult result{numbers_of(all), {}};
+  for (size_t i = 0; i < domains.size(); ++i) {
+    if (domains[i].empty() || by_domain[i].predicted == 0) continue;
+    result.domains.emplace_back(domains[i], numbers_of(by_domain[i]));
+  }
+  return result;
 }
 
 void require_same_tokenizer(const data::HeldoutReader& reader, const ModelVocabulary& model,

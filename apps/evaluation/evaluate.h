@@ -5,13 +5,15 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "data/heldout.h"
 #include "dlcm/language_model.h"
 
 namespace dlcm::apps {
 
-struct EvaluationResult {
+struct EvaluationNumbers {
   double loss = 0;           // nats per predicted token
   double bits_per_byte = 0;  // loss * tokens / (ln 2 * bytes)
   int64_t tokens = 0;        // predicted
@@ -21,6 +23,13 @@ struct EvaluationResult {
   double tokens_per_concept = 0;
   double boundary_rate = 0;
   double boundary_mean = 0;
+};
+
+// All of the text together, and by domain.
+struct EvaluationResult : EvaluationNumbers {
+  // In the reader's order; without those of which no token is predicted. Empty where the shards lie in no
+  // folders of domains.
+  std::vector<std::pair<std::string, EvaluationNumbers>> domains;
 };
 
 // One batch and what the model made of it.

@@ -27,8 +27,9 @@ void keep_characters_whole(std::vector<ConceptSpan>& concepts) {
 // The concepts of one piece of the document; `skipped` leading tokens are not of the text. The model sees no
 // further back than the context, so that it always begins a concept with a piece's first token and has no
 // say in it: a cut is no boundary, and what follows it is shown with the concept before it.
-void append_piece(const LanguageModel& model, const data::Tokenizer& tokenizer,
-                  std::span<const int32_t> tokens, size_t skipped, std::vector<ConceptSpan>& concepts) {
+void append_piece(const LanguageModel& model, std::span<const int32_t> tokens,
+                  std::span<const std::string_view> texts, size_t skipped,
+                  std::vector<ConceptSpan>& concepts) {
   const ForwardOutput output = model.forward(single_document(tokens), {});
   const auto* p = output.probability.data<float>();
   const auto* boundary = output.segmentation.boundary.data<uint8_t>();
@@ -37,7 +38,7 @@ void append_piece(const LanguageModel& model, const data::Tokenizer& tokenizer,
     // A concept that the begin token opened shows with the first token of the text.
     if (concepts.empty() || (boundary[t] != 0 && !is_cut)) concepts.emplace_back();
     ConceptSpan& span = concepts.back();
-    span.text += tokenizer.decode(tokens[t]);
+    span.text += texts[t];
     const bool has_probability = !is_cut || span.tokens == 0;
     span.probability.push_back(has_probability ? p[t] : std::numeric_limits<float>::quiet_NaN());
     ++span.tokens;
@@ -48,17 +49,24 @@ void append_piece(const LanguageModel& model, const data::Tokenizer& tokenizer,
 
 std::vector<ConceptSpan> concepts_of(const LanguageModel& model, const data::Tokenizer& tokenizer,
                                      const std::string& text, int64_t context) {
+  std::vector<int32_t> ids = {tokenizer.begin_id()};
+  tokenizer.encode(text, ids);
+  std::vector<std::string_view> texts;
+  for (const int32_t id : ids) texts.push_back(tokenizer.decode(id));
+  return concepts_of(model, ids, texts, context);
+}
+
+std::vector<ConceptSpan> concepts_of(const LanguageModel& model, std::span<const int32_t> tokens,
+                                     std::span<const std::string_view> texts, int64_t context) {
   DLCM_CHECK_INPUT(model.config().kind == ModelKind::dlcm,
                    "the model is a transformer, which has no concepts; give the checkpoint of a dlcm");
   const autograd::NoGrad no_grad;
-  std::vector<int32_t> ids = {tokenizer.begin_id()};
-  tokenizer.encode(text, ids);
   std::vector<ConceptSpan> concepts;
-  const std::span<const int32_t> tokens(ids);
   const auto most = static_cast<size_t>(std::max<int64_t>(context, 1));
   for (size_t first = 0; first < tokens.size(); first += most) {
-    append_piece(model, tokenizer, tokens.subspan(first, std::min(most, tokens.size() - first)),
-                 first == 0 ? 1 : 0, concepts);
+    const size_t count = std::min(most, tokens.size() - first);
+    append_piece(model, tokens.subspan(first, count), texts.subspan(first, count), first == 0 ? 1 : 0,
+                 concepts);
   }
   keep_characters_whole(concepts);
   return concepts;

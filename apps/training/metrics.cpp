@@ -15,7 +15,8 @@ bool kept(const std::string& line, int64_t last_step) {
   return step && *step <= last_step;
 }
 
-// The path itself, whose file has no later lines then.
+}  // namespace
+
 std::string without_later_lines(const std::string& path, int64_t last_step) {
   std::ifstream in(path);
   if (!in) return path;
@@ -26,8 +27,6 @@ std::string without_later_lines(const std::string& path, int64_t last_step) {
   data::write_file(path, text);
   return path;
 }
-
-}  // namespace
 
 MetricsLog::MetricsLog(const std::string& path, int64_t last_step)
     : file_(without_later_lines(path, last_step)) {}

@@ -12,13 +12,17 @@
 
 namespace dlcm::apps {
 
+// Prepares a file of such lines for going on: drops those of steps after `last_step`, which a killed run may
+// have written after its last checkpoint, and a line cut in the middle, in a new file that replaces the old
+// one. Returns the path.
+std::string without_later_lines(const std::string& path, int64_t last_step);
+
 class MetricsLog {
  public:
   using Value = std::variant<double, int64_t, std::string>;
   using Fields = std::vector<std::pair<std::string, Value>>;
 
-  // Opens for appending. Lines of steps after `last_step`, which a killed run may have written after its last
-  // checkpoint, and a line cut in the middle are dropped first, in a new file that replaces the old one.
+  // Opens for appending, without later lines.
   MetricsLog(const std::string& path, int64_t last_step);
 
   // Writes {"step": step, fields...}. Numbers are in their shortest form that reads back to the same bits,

@@ -16,10 +16,12 @@
 #include "apps/training/matrix_limit.h"
 #include "apps/training/metrics.h"
 #include "apps/training/progress.h"
+#include "apps/training/samples.h"
 #include "apps/training/signals.h"
 #include "apps/training/step_fields.h"
 #include "apps/training/trainer.h"
 #include "data/step_reader.h"
+#include "data/tokenizer.h"
 #include "dlcm/cost.h"
 #include "dlcm/not_finite.h"
 #include "tensor/allocator.h"
@@ -53,6 +55,8 @@ class Run {
   double flops_of(const StepMetrics& metrics) const;
   void train_step();
   void evaluate_heldout();
+  MetricsLog::Fields fields_of(const EvaluationResult& result) const;
+  void write_samples();
   void save_now();
   data::Checkpoint checkpoint() const;
   void start_save();
@@ -70,6 +74,8 @@ class Run {
   std::unique_ptr<data::StepReader> steps_;
   std::unique_ptr<MetricsLog> metrics_;
   std::unique_ptr<EventFile> events_;
+  std::unique_ptr<SampleLog> samples_;  // null where the model has no concepts, or nothing is held out
+  std::optional<HeldoutSamples> heldout_samples_;  // once the first was asked for
   std::unique_ptr<CheckpointSaver> saver_;
   std::unique_ptr<Progress> progress_;
   std::optional<Clock::time_point> retry_at_;  // a checkpoint that could not be written
@@ -238,12 +244,6 @@ void Run::evaluate_heldout() {
     save_now();
     throw;
   }
-  const MetricsLog::Fields fields = {{"tokens_seen", tokens_seen_},
-                                     {"heldout_loss", result.loss},
-                                     {"heldout_bits_per_byte", result.bits_per_byte},
-                                     {"heldout_tokens", result.tokens},
-                                     {"heldout_tokens_per_concept", result.tokens_per_concept},
-                                     {"heldout_boundary_rate", result.boundary_rate}};
   char text[200];
   const int length = std::snprintf(text, sizeof(text), "step %lld: held-out loss %.4f, %.3f bits per byte",
                                    static_cast<long long>(step_), result.loss, result.bits_per_byte);
@@ -251,8 +251,34 @@ void Run::evaluate_heldout() {
     std::snprintf(text + length, sizeof(text) - static_cast<size_t>(length), ", %.2f tokens per concept",
                   result.tokens_per_concept);
   }
-  write_metrics(fields);
+  write_metrics(fields_of(result));
   progress_->message(text);
+  write_samples();
+}
+
+MetricsLog::Fields Run::fields_of(const EvaluationResult& result) const {
+  MetricsLog::Fields fields = {{"tokens_seen", tokens_seen_}};
+  const auto add = [&](const EvaluationNumbers& numbers, const std::string& behind) {
+    fields.insert(fields.end(), {{"heldout_loss" + behind, numbers.loss},
+                                 {"heldout_bits_per_byte" + behind, numbers.bits_per_byte},
+                                 {"heldout_tokens" + behind, numbers.tokens},
+                                 {"heldout_tokens_per_concept" + behind, numbers.tokens_per_concept},
+                                 {"heldout_boundary_rate" + behind, numbers.boundary_rate}});
+  };
+  add(result, "");
+  for (const auto& [name, numbers] : result.domains) add(numbers, "/" + name);
+  return fields;
+}
+
+void Run::write_samples() {
+  if (!samples_) return;
+  if (!heldout_samples_) {
+    heldout_samples_ = heldout_samples(*input_.heldout, {arguments_.data_folder + "/" + data::kTokenizerFile},
+                                       input_.config.train.context);
+    if (!heldout_samples_->missing.empty())
+      progress_->message("train: note: no segmented samples: " + heldout_samples_->missing);
+  }
+  samples_->write(step_, trainer_->model(), heldout_samples_->samples);
 }
 
 // The weights are ruined, or were by the step before: the last that was saved is what can be gone on from.
@@ -333,7 +359,8 @@ void Run::write_metrics(const MetricsLog::Fields& fields) {
 }
 
 void Run::warn_of_metrics() {
-  const std::string& failure = metrics_->failure().empty() ? events_->failure() : metrics_->failure();
+  std::string failure = metrics_->failure().empty() ? events_->failure() : metrics_->failure();
+  if (failure.empty() && samples_) failure = samples_->failure();
   if (!failure.empty() && !metrics_wait_) {
     progress_->message("train: warning: " + failure + "; it is tried again");
   }
@@ -351,6 +378,8 @@ void Run::go() {
   folder_->take_tokenizer(arguments_.data_folder);
   metrics_ = std::make_unique<MetricsLog>(folder_->path() + "/metrics.jsonl", step_);
   events_ = std::make_unique<EventFile>(folder_->path(), step_ + 1);
+  if (input_.config.model.kind == ModelKind::dlcm && input_.heldout)
+    samples_ = std::make_unique<SampleLog>(folder_->path() + "/samples.jsonl", step_);
   saver_ = std::make_unique<CheckpointSaver>(
       *folder_, *metrics_, input_.config,
       copy_fits(input_.config) ? SaveMode::beside_training : SaveMode::within_step);

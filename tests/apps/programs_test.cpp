@@ -126,6 +126,14 @@ TEST_CASE("program evaluate: the last line, the dump, errors") {
   CHECK(result.size() == 7);
   CHECK(std::filesystem::exists(dump));
 
+  std::filesystem::create_directories(files.folder / "domains/a \"b\"");
+  test::write_tiny_shard(files.folder / "domains/a \"b\"/heldout-00000.h5", {"Text."});
+  const json domains = json::parse(files.run("evaluate", "--data '" + files.folder / "domains" + "'").output);
+  CHECK(domains.size() == 8);
+  REQUIRE(domains["domains"].size() == 1);
+  CHECK(domains["domains"]["a \"b\""].size() == 7);
+  CHECK(domains["domains"]["a \"b\""]["loss"] == domains["loss"]);
+
   const std::string shard = files.folder / "heldout-00000.h5";
   check_refused(files.run("evaluate", "--data '" + shard + "' --dump '" + shard + "'"), 2, "being read");
   check_refused(files.run("evaluate", "--data '" + shard + "' --logits"), 2, "--dump");

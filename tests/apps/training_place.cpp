@@ -171,6 +171,11 @@ void check_same_run(const TrainingPlace& place, const std::string& found, const 
   check_equal(a.moment_m, b.moment_m);
   check_equal(a.moment_v, b.moment_v);
   CHECK(comparable(place.metrics(found)) == comparable(place.metrics(expected)));
+  const auto samples = [&](const std::string& run) {
+    return read_bytes(place.folder / run + "/samples.jsonl");
+  };
+  CHECK(!samples(expected).empty());
+  CHECK(samples(found) == samples(expected));
 }
 
 void check_refused(const TrainingPlace& place, int code, int expected, const std::string& part) {

@@ -47,7 +47,8 @@ bool holds_temporary(const std::string& run_folder);
 // Polls until the condition holds or the process has ended; whether it holds.
 bool wait_until(Process& process, const std::function<bool()>& condition);
 
-// doctest CHECKs that the last checkpoints and the metrics of two runs are the same, times and memory aside.
+// doctest CHECKs that the last checkpoints, the metrics and the samples of two runs are the same, times and
+// memory aside.
 void check_same_run(const TrainingPlace& place, const std::string& found, const std::string& expected);
 
 // doctest CHECKs that a train that ended with `code` should have, and said why in one line, its last, with

@@ -51,7 +51,8 @@ TEST_CASE("held-out reader: all documents in order, bytes pro rata") {
     int64_t bytes = 0;
     while (const auto next = reader.next()) {
       CHECK(next->batch.token_count() <= batch_tokens);
-      bytes += next->bytes;
+      REQUIRE(next->pieces.size() == static_cast<size_t>(next->batch.document_count()));
+      for (const HeldoutPiece& piece : next->pieces) bytes += piece.bytes;
       const auto some = next->batch.tokens.to_vector<int32_t>();
       tokens.insert(tokens.end(), some.begin(), some.end());
       for (const int32_t target : next->batch.targets.to_vector<int32_t>()) {
@@ -127,4 +128,38 @@ TEST_CASE("held-out reader: a sample is spread evenly over each domain, in whole
   CHECK(all.tokens() == corpus.tokens());
   HeldoutReader none({folder.path(), 32, 64, 0, HeldoutChoice::spread});
   CHECK(!none.next().has_value());
+}
+
+TEST_CASE("held-out reader: whose domain a piece is; the beginning of a document of each") {
+  const TemporaryFolder folder;
+  NumberedCorpus corpus;  // tokens are their number in the corpus
+  corpus.write(folder / "code", "heldout", 0, {3, 40});
+  corpus.write(folder / "english", "heldout", 0, {5, 7});
+  corpus.write(folder / "english", "heldout", 1, {6});
+  corpus.write(folder / "none", "heldout", 0, {});
+  HeldoutReader reader({folder.path(), 16, 64, -1});
+  CHECK(reader.domains() == std::vector<std::string>{"code", "english", "none"});
+  std::vector<size_t> domains;
+  int64_t bytes[2] = {};
+  while (const auto next = reader.next()) {
+    for (const HeldoutPiece& piece : next->pieces) {
+      domains.push_back(piece.domain);
+      REQUIRE(piece.domain < 2);
+      bytes[piece.domain] += piece.bytes;
+    }
+  }
+  CHECK(domains == std::vector<size_t>{0, 0, 0, 0, 1, 1, 1});
+  CHECK(bytes[0] + bytes[1] == corpus.bytes);
+  HeldoutReader code({folder / "code", 16, 64, -1});
+  CHECK(code.domains() == std::vector<std::string>{""});
+  int64_t of_code = 0;
+  while (const auto next = code.next()) {
+    for (const HeldoutPiece& piece : next->pieces) of_code += piece.bytes;
+  }
+  CHECK(of_code == bytes[0]);
+
+  CHECK(reader.beginning(0, 3) == std::vector<int32_t>{0, 1, 2});
+  CHECK(reader.beginning(0, 4) == std::vector<int32_t>{3, 4, 5, 6});
+  CHECK(reader.beginning(1, 100) == std::vector<int32_t>{48, 49, 50, 51, 52, 53, 54});  // its longest
+  CHECK(reader.beginning(2, 4).empty());
 }

@@ -87,6 +87,42 @@ TEST_CASE("evaluate: losses and statistics are those of forward passes of each d
   }
 }
 
+TEST_CASE("evaluate: by domain, what each gives alone; together the whole") {
+  const test::TemporaryFolder folder;
+  for (const char* domain : {"code", "empty", "prose"}) std::filesystem::create_directories(folder / domain);
+  test::write_tiny_shard(folder / "code/heldout-00000.h5", {kTexts[0], kTexts[3]});
+  test::write_tiny_shard(folder / "prose/heldout-00000.h5", {kTexts[1], kTexts[2], kTexts[4]});
+  test::write_tiny_shard(folder / "empty/heldout-00000.h5", {});
+  for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
+    const auto model = test::tiny_model(test::tiny_config(kind));
+    data::HeldoutReader reader({folder.path(), 32, 100, -1});
+    const EvaluationResult both = evaluate(*model, reader);
+    REQUIRE(both.domains.size() == 2);
+    double loss = 0;
+    int64_t tokens = 0, bytes = 0;
+    for (size_t i = 0; i < 2; ++i) {
+      const auto& [name, found] = both.domains[i];
+      CHECK(name == (i == 0 ? "code" : "prose"));
+      data::HeldoutReader alone({folder / name, 32, 32, -1});
+      const EvaluationResult wanted = evaluate(*model, alone);
+      CHECK(wanted.domains.empty());
+      CHECK(found.loss == doctest::Approx(wanted.loss).epsilon(1e-6));
+      CHECK(found.bits_per_byte == doctest::Approx(wanted.bits_per_byte).epsilon(1e-6));
+      CHECK(found.tokens == wanted.tokens);
+      CHECK(found.bytes == wanted.bytes);
+      CHECK(found.tokens_per_concept == wanted.tokens_per_concept);
+      CHECK(found.boundary_rate == wanted.boundary_rate);
+      CHECK(found.boundary_mean == doctest::Approx(wanted.boundary_mean).epsilon(1e-6));
+      loss += found.loss * static_cast<double>(found.tokens);
+      tokens += found.tokens;
+      bytes += found.bytes;
+    }
+    CHECK(tokens == both.tokens);
+    CHECK(bytes == both.bytes);
+    CHECK(loss / static_cast<double>(tokens) == doctest::Approx(both.loss).epsilon(1e-12));
+  }
+}
+
 TEST_CASE("evaluate: a part of the tokens, and none to predict") {
   const test::TemporaryFolder folder;
   test::write_tiny_shard(folder / "a.h5", kTexts);
