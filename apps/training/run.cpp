@@ -15,10 +15,10 @@
 #include "apps/training/event_file.h"
 #include "apps/training/matrix_limit.h"
 #include "apps/training/metrics.h"
+#include "apps/training/metrics_fields.h"
 #include "apps/training/progress.h"
 #include "apps/training/samples.h"
 #include "apps/training/signals.h"
-#include "apps/training/step_fields.h"
 #include "apps/training/trainer.h"
 #include "data/step_reader.h"
 #include "data/tokenizer.h"
@@ -55,7 +55,6 @@ class Run {
   double flops_of(const StepMetrics& metrics) const;
   void train_step();
   void evaluate_heldout();
-  MetricsLog::Fields fields_of(const EvaluationResult& result) const;
   void write_samples();
   void save_now();
   data::Checkpoint checkpoint() const;
@@ -251,23 +250,9 @@ void Run::evaluate_heldout() {
     std::snprintf(text + length, sizeof(text) - static_cast<size_t>(length), ", %.2f tokens per concept",
                   result.tokens_per_concept);
   }
-  write_metrics(fields_of(result));
+  write_metrics(evaluation_fields(result, tokens_seen_));
   progress_->message(text);
   write_samples();
-}
-
-MetricsLog::Fields Run::fields_of(const EvaluationResult& result) const {
-  MetricsLog::Fields fields = {{"tokens_seen", tokens_seen_}};
-  const auto add = [&](const EvaluationNumbers& numbers, const std::string& behind) {
-    fields.insert(fields.end(), {{"heldout_loss" + behind, numbers.loss},
-                                 {"heldout_bits_per_byte" + behind, numbers.bits_per_byte},
-                                 {"heldout_tokens" + behind, numbers.tokens},
-                                 {"heldout_tokens_per_concept" + behind, numbers.tokens_per_concept},
-                                 {"heldout_boundary_rate" + behind, numbers.boundary_rate}});
-  };
-  add(result, "");
-  for (const auto& [name, numbers] : result.domains) add(numbers, "/" + name);
-  return fields;
 }
 
 void Run::write_samples() {

@@ -17,12 +17,13 @@ namespace {
 
 constexpr int64_t kManyIds = 128815;
 
-// Two documents of 40 ids, up to the last of the vocabulary.
-void write_ids(const std::string& path, const std::string& tokenizer, int64_t vocab_size) {
+// Two documents of 40 ids, `step` apart, up to the last of the vocabulary.
+void write_ids(const std::string& path, const std::string& tokenizer, int64_t vocab_size, int64_t step) {
   data::ShardWriter writer(path, {vocab_size, tokenizer, "ids"});
   for (int64_t document = 0; document < 2; ++document) {
     std::vector<int32_t> ids;
-    for (int64_t i = 0; i < 40; ++i) ids.push_back(static_cast<int32_t>(vocab_size - 1 - (i * 3 + document)));
+    for (int64_t i = 0; i < 40; ++i)
+      ids.push_back(static_cast<int32_t>(vocab_size - 1 - (i * step + document)));
     writer.add(ids, 120);
   }
   writer.finish();
@@ -36,8 +37,8 @@ struct Place {
 
   Place(const std::string& tokenizer, int64_t vocab_size) {
     std::filesystem::create_directories(folder / "shards");
-    write_ids(folder / "shards/train-00000.h5", tokenizer, vocab_size);
-    write_ids(folder / "shards/heldout-00000.h5", tokenizer, vocab_size);
+    write_ids(folder / "shards/train-00000.h5", tokenizer, vocab_size, 3);
+    write_ids(folder / "shards/heldout-00000.h5", tokenizer, vocab_size, 2);
     apps::Config config = tiny_config(ModelKind::dlcm);
     config.schedule.steps = 1;
     config.schedule.warmup = 0;
@@ -84,7 +85,7 @@ TEST_CASE("programs: shards of an unknown tokenizer are trained on, evaluated an
   write_tiny_shard(place.folder / "bytes.h5", {"Some text."});
   check_refused(place.run("evaluate", "--data " + place.quoted("bytes.h5")),
                 "was made with tokenizer 'bytes ");
-  write_ids(place.folder / "more.h5", "gpt2-like", kManyIds + 1);
+  write_ids(place.folder / "more.h5", "gpt2-like", kManyIds + 1, 3);
   check_refused(place.run("evaluate", "--data " + place.quoted("more.h5")), "a vocabulary of 128816 ids");
 }
 

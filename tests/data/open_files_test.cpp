@@ -59,11 +59,11 @@ void collect(const std::vector<int32_t>& tokens, std::vector<int32_t>& all) {
 }  // namespace
 
 TEST_CASE("open files: more shards than the process may have descriptors") {
-  constexpr int32_t kShards = 100, kHeldout = 40;
+  constexpr int32_t kShards = 100, kHeldout = 40, kFirstHeldout = 50000;
   const TemporaryFolder folder;
   for (int32_t i = 0; i < kShards; ++i) {
     write_shard(shard_path(folder, "train", i), i * kShardTokens);
-    if (i < kHeldout) write_shard(shard_path(folder, "heldout", i), i * kShardTokens);
+    if (i < kHeldout) write_shard(shard_path(folder, "heldout", i), kFirstHeldout + i * kShardTokens);
   }
   const FewDescriptors limit(64);
   CHECK(PooledFile::most_open() == 32);
@@ -75,6 +75,8 @@ TEST_CASE("open files: more shards than the process may have descriptors") {
   HeldoutReader heldout({folder.path(), 4, 35, -1});
   std::vector<int32_t> expected(kShards * kShardTokens);
   std::iota(expected.begin(), expected.end(), 0);
+  std::vector<int32_t> expected_heldout(kHeldout * kShardTokens);
+  std::iota(expected_heldout.begin(), expected_heldout.end(), kFirstHeldout);
   for (int epoch = 0; epoch < 2; ++epoch) {
     std::vector<int32_t> trained, evaluated;
     for (int step = 0; step < 10; ++step) {  // side by side, as in training
@@ -84,7 +86,7 @@ TEST_CASE("open files: more shards than the process may have descriptors") {
     while (const auto batch = heldout.next()) collect(batch->batch.tokens.to_vector<int32_t>(), evaluated);
     std::sort(trained.begin(), trained.end());
     CHECK(trained == expected);
-    CHECK(evaluated == std::vector<int32_t>(expected.begin(), expected.begin() + kHeldout * kShardTokens));
+    CHECK(evaluated == expected_heldout);
     CHECK(PooledFile::open_now() == 32);
     heldout.restart();
   }

@@ -1,4 +1,4 @@
-#include "apps/training/step_fields.h"
+#include "apps/training/metrics_fields.h"
 
 #include <algorithm>
 #include <cstdio>
@@ -57,6 +57,20 @@ void add_data_fields(const std::vector<data::Piece>& pieces, size_t micro_batche
     fields.emplace_back("epochs" + suffix, domain.epochs);
     if (!domain.name.empty()) fields.emplace_back("tokens_seen" + suffix, domain.tokens);
   }
+}
+
+MetricsLog::Fields evaluation_fields(const EvaluationResult& result, int64_t tokens_seen) {
+  MetricsLog::Fields fields = {{"tokens_seen", tokens_seen}};
+  const auto add = [&](const EvaluationNumbers& numbers, const std::string& behind) {
+    fields.insert(fields.end(), {{"heldout_loss" + behind, numbers.loss},
+                                 {"heldout_bits_per_byte" + behind, numbers.bits_per_byte},
+                                 {"heldout_tokens" + behind, numbers.tokens},
+                                 {"heldout_tokens_per_concept" + behind, numbers.tokens_per_concept},
+                                 {"heldout_boundary_rate" + behind, numbers.boundary_rate}});
+  };
+  add(result, "");
+  for (const auto& [name, numbers] : result.domains) add(numbers, "/" + name);
+  return fields;
 }
 
 }  // namespace dlcm::apps

@@ -1,4 +1,4 @@
-#include "apps/training/step_fields.h"
+#include "apps/training/metrics_fields.h"
 
 #include <algorithm>
 
@@ -16,7 +16,7 @@ T value_of(const MetricsLog::Fields& fields, const std::string& name) {
   return std::get<T>(found->second);
 }
 
-TEST_CASE("step fields: rates by the schedule and muP, shares of the step's time") {
+TEST_CASE("metrics fields: rates by the schedule and muP, shares of the step's time") {
   Config config;
   config.model.token.width = 256;  // twice token_base
   config.optimizer.rate_token = 0.004;
@@ -39,7 +39,7 @@ TEST_CASE("step fields: rates by the schedule and muP, shares of the step's time
   CHECK(value_of<double>(step_fields(config, metrics, {1, 1, 1, 0, 0}), "tokens_per_concept") == 0);
 }
 
-TEST_CASE("step fields: what a step read, by domain where there are some") {
+TEST_CASE("metrics fields: what a step read, by domain where there are some") {
   const std::vector<data::Piece> pieces = {{{1, 2, 3}, 4, 0}, {{5, 6}, -1, 1}};
   MetricsLog::Fields fields;
   add_data_fields(pieces, 2, {{"code", 10, 0.5}, {"prose", 30, 1.5}}, fields);
@@ -52,6 +52,22 @@ TEST_CASE("step fields: what a step read, by domain where there are some") {
   fields.clear();
   add_data_fields(pieces, 2, {{"", 40, 0.75}}, fields);
   CHECK(fields.back().first == "epochs");
+}
+
+TEST_CASE("metrics fields: an evaluation as a whole, then by domain") {
+  EvaluationResult result;
+  result.loss = 2;
+  result.tokens = 50;
+  EvaluationNumbers of_code;
+  of_code.loss = 1.5;
+  of_code.tokens_per_concept = 3.25;
+  result.domains = {{"code", of_code}};
+  const MetricsLog::Fields fields = evaluation_fields(result, 900);
+  CHECK(value_of<int64_t>(fields, "tokens_seen") == 900);
+  CHECK(value_of<double>(fields, "heldout_loss") == 2);
+  CHECK(value_of<int64_t>(fields, "heldout_tokens") == 50);
+  CHECK(value_of<double>(fields, "heldout_loss/code") == 1.5);
+  CHECK(value_of<double>(fields, "heldout_tokens_per_concept/code") == 3.25);
 }
 
 }  // namespace

@@ -1,9 +1,10 @@
-// What metrics.jsonl says of a training step (README, "What a run writes").
+// What metrics.jsonl says of a training step and of an evaluation (README, "What a run writes").
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "apps/evaluation/evaluate.h"
 #include "apps/training/metrics.h"
 #include "apps/training/trainer.h"
 #include "data/loader.h"
@@ -26,5 +27,8 @@ MetricsLog::Fields step_fields(const Config& config, const StepMetrics& metrics,
 // and what the domains have given so far.
 void add_data_fields(const std::vector<data::Piece>& pieces, size_t micro_batches,
                      const std::vector<data::DomainProgress>& progress, MetricsLog::Fields& fields);
+
+// Of all held-out text, then by domain.
+MetricsLog::Fields evaluation_fields(const EvaluationResult& result, int64_t tokens_seen);
 
 }  // namespace dlcm::apps
