@@ -4,7 +4,7 @@
 set -eu
 
 packages="g++ cmake ninja-build pkg-config libhdf5-dev doctest-dev libcli11-dev
-libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libzstd-dev libpcre2-dev libutf8proc-dev $*"
+libtomlplusplus-dev nlohmann-json3-dev zlib1g-dev libzstd-dev libdeflate-dev libsimdjson-dev libpcre2-dev libutf8proc-dev $*"
 
 if ! command -v dpkg-query >/dev/null 2>&1; then
   echo "install_dependencies.sh: this is not Debian; install what these packages hold: $(echo $packages)" >&2

@@ -27,8 +27,9 @@ target_link_libraries(dlcm_hdf5 INTERFACE ${HDF5_LIBRARIES})
 find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(zstd REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(libdeflate REQUIRED IMPORTED_TARGET libdeflate)  # its checksums
 add_library(dlcm_compression INTERFACE)
-target_link_libraries(dlcm_compression INTERFACE ZLIB::ZLIB PkgConfig::zstd)
+target_link_libraries(dlcm_compression INTERFACE ZLIB::ZLIB PkgConfig::zstd PkgConfig::libdeflate)
 
 # Of tokenizer.json: its regular expressions, and Unicode's normal forms.
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
@@ -36,7 +37,9 @@ pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 add_library(dlcm_unicode INTERFACE)
 target_link_libraries(dlcm_unicode INTERFACE PkgConfig::pcre2 PkgConfig::utf8proc)
 
+# simdjson reads what is large, nlohmann's library says what is wrong with it.
 find_package(nlohmann_json 3.10 REQUIRED)
+pkg_check_modules(simdjson REQUIRED IMPORTED_TARGET simdjson)
 find_package(CLI11 2 REQUIRED)
 find_package(tomlplusplus 3 REQUIRED)
 find_package(doctest REQUIRED)

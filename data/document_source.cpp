@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <utility>
 
 #include "data/input_stream.h"
 #include "data/utf8.h"
@@ -14,7 +14,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kBufferBytes = size_t{256} << 10;
+constexpr size_t kBlockBytes = size_t{256} << 10;
+constexpr size_t kLongestCharacter = 4;
 
 std::string without_compression(std::string name) {
   for (const char* packed : {".gz", ".zst"}) {
@@ -23,57 +24,25 @@ std::string without_compression(std::string name) {
   return name;
 }
 
-// Messages are one line, whatever a file holds.
-std::string one_line(std::string text) {
-  std::replace_if(
-      text.begin(), text.end(), [](unsigned char c) { return c < ' '; }, ' ');
-  return text;
+bool is_blank(std::string_view line) {
+  return line.find_first_not_of(" \t\r") == std::string_view::npos;
 }
 
-// nlohmann's messages begin with "[json.exception.parse_error.101] parse error at line 1, column 5: ", where
-// the line is of what was parsed.
-std::string short_reason(const nlohmann::json::exception& error) {
-  std::string reason = error.what();
-  const size_t mark = reason.find("] ");
-  if (mark != std::string::npos) reason.erase(0, mark + 2);
-  constexpr std::string_view kPlace = "parse error at line 1, ";
-  if (reason.starts_with(kPlace)) reason.erase(0, kPlace.size());
-  return one_line(reason);
-}
-
-// The names of an object's fields, the first few.
-std::string field_names(const nlohmann::json& object) {
-  constexpr size_t kShown = 5;
-  constexpr size_t kShownBytes = 40;
-  std::string names;
-  size_t shown = 0;
-  for (const auto& field : object.items()) {
-    if (++shown > kShown) return one_line(names) + ", ...";
-    names += concat(names.empty() ? "" : ", ", "'", utf8_prefix(field.key(), kShownBytes), "'");
+// The first line that is not blank, without its end.
+std::string first_line(InputStream& stream) {
+  std::string line;
+  std::vector<char> buffer(kBlockBytes);
+  while (const size_t got = stream.read(buffer.data(), buffer.size())) {
+    std::string_view bytes(buffer.data(), got);
+    while (!bytes.empty()) {
+      const size_t end = std::min(bytes.find('\n'), bytes.size());
+      line += bytes.substr(0, end);
+      if (end < bytes.size() && !is_blank(line)) return line;
+      if (end < bytes.size()) line.clear();
+      bytes.remove_prefix(std::min(end + 1, bytes.size()));
+    }
   }
-  return names.empty() ? "none" : one_line(names);
-}
-
-// The field `text` of the object in a line.
-std::string json_text(const std::string& line, const std::string& place) {
-  nlohmann::json object;
-  try {
-    object = nlohmann::json::parse(line);
-  } catch (const nlohmann::json::exception& error) {
-    throw InputError(concat(place, ": not JSON: ", short_reason(error)));
-  }
-  DLCM_CHECK_INPUT(object.is_object(), place, ": expected an object with a field 'text', found ",
-                   object.type_name());
-  const auto field = object.find("text");
-  DLCM_CHECK_INPUT(field != object.end(), place,
-                   ": the object has no field 'text'; its fields: ", field_names(object));
-  DLCM_CHECK_INPUT(field->is_string(), place, ": the field 'text' is ", field->type_name(),
-                   ", expected a string");
-  return std::move(field->get_ref<std::string&>());
-}
-
-bool is_blank(const std::string& line) {
-  return line.find_first_not_of(" \t\r") == std::string::npos;
+  return line;
 }
 
 }  // namespace
@@ -102,7 +71,8 @@ std::vector<std::string> input_files(const std::string& input) {
   return files;
 }
 
-DocumentSource::DocumentSource(const std::vector<std::string>& inputs, InputFormat format) : format_(format) {
+DocumentSource::DocumentSource(const std::vector<std::string>& inputs, InputFormat format, TextCut cut)
+    : format_(format), cut_(std::move(cut)) {
   for (const std::string& input : inputs) {
     const std::vector<std::string> files = input_files(input);
     paths_.insert(paths_.end(), files.begin(), files.end());
@@ -115,92 +85,144 @@ bool DocumentSource::open_next_file() {
   if (next_path_ == paths_.size()) return false;
   path_ = paths_[next_path_++];
   stream_ = open_input(path_);
-  position_ = filled_ = 0;
-  line_ = 0;
+  carry_.clear();
   const std::string name = without_compression(path_);
   json_ = format_ == InputFormat::json_lines || name.ends_with(".jsonl") || name.ends_with(".ndjson");
-  if (!json_ && name.ends_with(".json")) {
-    // The first line tells; then the file is read from its beginning.
-    std::string line;
-    while (is_blank(line) && next_line(line)) continue;
-    json_ = line.find_first_not_of(" \t") == line.find('{') && nlohmann::json::accept(line);
-    stream_ = open_input(path_);
-    position_ = filled_ = 0;
-    line_ = 0;
-  }
+  // The first line tells; then the file is read from its beginning.
+  if (!json_ && name.ends_with(".json")) json_ = is_json_object(first_line(*open_input(path_)));
+  begun_ = false;
+  position_ = json_ ? 1 : 0;
   ++files_;
   return true;
 }
 
-// Up to the next line end, which is dropped; false at the end of the file.
-bool DocumentSource::next_line(std::string& line) {
-  line.clear();
-  buffer_.resize(kBufferBytes);
-  bool found_any = false;
+// An empty block of the open file but for what was read already.
+void DocumentSource::start_block(InputBlock& block) {
+  block.path = path_;
+  block.json = json_;
+  block.first = position_;
+  block.begins = !begun_;
+  block.ends = true;
+  block.size = carry_.size();
+  block.buffer.resize(std::max(block.buffer.size(), block.size + JsonLineReader::kPadding));
+  if (!carry_.empty()) std::memcpy(block.buffer.data(), carry_.data(), carry_.size());
+  carry_.clear();
+}
+
+// Adds about as much as the block has, at least kBlockBytes; false at the end of the file.
+bool DocumentSource::fill(InputBlock& block) {
+  const size_t wanted = std::max(kBlockBytes, 2 * block.size);
+  if (block.buffer.size() < wanted + JsonLineReader::kPadding) {
+    block.buffer.resize(wanted + JsonLineReader::kPadding);
+  }
+  while (block.size < wanted) {
+    const size_t got = stream_->read(block.buffer.data() + block.size, wanted - block.size);
+    if (got == 0) return false;
+    block.size += got;
+  }
+  return true;
+}
+
+// The block is its first `size` bytes; the others are kept for the next one.
+void DocumentSource::end_block(InputBlock& block, size_t size) {
+  carry_.assign(block.buffer.begin() + static_cast<std::ptrdiff_t>(size),
+                block.buffer.begin() + static_cast<std::ptrdiff_t>(block.size));
+  block.size = size;
+}
+
+bool DocumentSource::next_lines(InputBlock& block) {
+  start_block(block);
   while (true) {
-    if (position_ == filled_) {
-      filled_ = stream_->read(buffer_.data(), buffer_.size());
-      position_ = 0;
-      if (filled_ == 0) break;
+    const size_t searched = block.size;
+    const bool more = fill(block);
+    if (!more) {
+      stream_.reset();
+      return block.size > 0;
     }
-    found_any = true;
-    const char* begin = buffer_.data() + position_;
-    const size_t left = filled_ - position_;
-    const void* end = std::memchr(begin, '\n', left);
-    const size_t taken = end == nullptr ? left : static_cast<size_t>(static_cast<const char*>(end) - begin);
-    line.append(begin, taken);
-    position_ += taken;
-    if (end == nullptr) continue;
-    ++position_;
-    break;
+    const size_t line_end = block.bytes().substr(searched).rfind('\n');
+    if (line_end == std::string_view::npos) continue;
+    end_block(block, searched + line_end + 1);
+    const std::string_view lines = block.bytes();
+    position_ += std::count(lines.begin(), lines.end(), '\n');
+    return true;
   }
-  if (found_any) ++line_;
-  return found_any;
 }
 
-bool DocumentSource::next_json_document(std::string& text) {
-  std::string line;
-  while (next_line(line)) {
-    if (line_ == 1 && line.starts_with("\xEF\xBB\xBF")) line.erase(0, 3);  // a byte order mark
-    if (is_blank(line)) continue;
-    const std::string place = concat("'", path_, "' line ", line_);
-    const size_t invalid = first_invalid_utf8(line);
-    DLCM_CHECK_INPUT(invalid == line.size(), place, ": invalid UTF-8 at byte ", invalid,
-                     " of the line: inputs are text in UTF-8, convert the file or leave it out");
-    text = json_text(line, place);
-    if (!text.empty()) return true;
-    ++empty_documents_;
+bool DocumentSource::next_part(InputBlock& block) {
+  start_block(block);
+  size_t searched = 0;
+  while (fill(block)) {
+    const size_t cut = cut_ ? cut_(block.bytes(), searched) : 0;
+    if (cut > 0) {
+      end_block(block, cut);
+      block.ends = false;
+      begun_ = true;
+      position_ += static_cast<int64_t>(cut);
+      return true;
+    }
+    // Characters may go on behind the end.
+    searched = block.size - kLongestCharacter;
+    DLCM_CHECK_INPUT(!cut_ || block.size < kMostUncutBytes, "'", path_, "': from byte ", block.first, " on ",
+                     block.size,
+                     " bytes of text hold no place at which the tokenizer may cut it, allowed are ",
+                     kMostUncutBytes, ": break the text by spaces or lines, or give it as several documents");
   }
-  return false;
+  stream_.reset();
+  return true;
 }
 
-void DocumentSource::read_text_file(std::string& text) {
-  text.clear();
+bool DocumentSource::next_block(InputBlock& block) {
   while (true) {
-    const size_t before = text.size();
-    text.resize(before + kBufferBytes);
-    const size_t got = stream_->read(text.data() + before, kBufferBytes);
-    text.resize(before + got);
-    if (got == 0) break;
+    if (stream_ == nullptr && !open_next_file()) return false;
+    if (json_ ? next_lines(block) : next_part(block)) return true;
   }
-  const size_t invalid = first_invalid_utf8(text);
-  DLCM_CHECK_INPUT(invalid == text.size(), "'", path_, "': invalid UTF-8 at byte ", invalid,
-                   ": inputs are text in UTF-8, convert the file or leave it out");
 }
 
 bool DocumentSource::next(std::string& text) {
-  while (true) {
-    if (stream_ == nullptr && !open_next_file()) return false;
-    if (json_) {
-      if (next_json_document(text)) return true;
-      stream_.reset();
-      continue;
-    }
-    read_text_file(text);
-    stream_.reset();
-    if (!text.empty()) return true;
-    ++empty_documents_;
+  DLCM_CHECK(!cut_, "DocumentSource::next: of a source that cuts texts");
+  while (ready_.empty()) {
+    if (!next_block(block_)) return false;
+    empty_documents_ +=
+        reader_.read(block_, [this](std::string_view document) { ready_.emplace_back(document); });
   }
+  text = std::move(ready_.front());
+  ready_.pop_front();
+  return true;
+}
+
+int64_t BlockReader::read_lines(const InputBlock& block,
+                                const std::function<void(std::string_view text)>& document) {
+  int64_t empty = 0;
+  int64_t number = block.first;
+  std::string_view left = block.bytes();
+  if (number == 1 && left.starts_with("\xEF\xBB\xBF")) left.remove_prefix(3);  // a byte order mark
+  for (; !left.empty(); ++number) {
+    const size_t end = std::min(left.find('\n'), left.size());
+    const std::string_view line = left.substr(0, end);
+    left.remove_prefix(std::min(end + 1, left.size()));
+    if (is_blank(line)) continue;
+    const auto place = [&] { return concat("'", block.path, "' line ", number); };
+    const std::string_view text = lines_.text_of(line, place);
+    if (text.empty()) {
+      ++empty;
+    } else {
+      document(text);
+    }
+  }
+  return empty;
+}
+
+int64_t BlockReader::read(const InputBlock& block,
+                          const std::function<void(std::string_view text)>& document) {
+  if (block.json) return read_lines(block, document);
+  const std::string_view text = block.bytes();
+  const size_t invalid = first_invalid_utf8(text);
+  DLCM_CHECK_INPUT(invalid == text.size(), "'", block.path, "': invalid UTF-8 at byte ",
+                   block.first + static_cast<int64_t>(invalid),
+                   ": inputs are text in UTF-8, convert the file or leave it out");
+  if (text.empty() && block.begins && block.ends) return 1;
+  document(text);
+  return 0;
 }
 
 }  // namespace dlcm::data

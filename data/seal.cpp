@@ -10,8 +10,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zlib.h>
 
+#include "data/crc32.h"
 #include "tensor/check.h"
 
 namespace dlcm::data {
@@ -68,15 +68,13 @@ struct Content {
 // Of everything after the seal.
 Content read_content(int descriptor, const std::string& path) {
   std::vector<unsigned char> buffer(kReadBytes);
-  uLong crc = crc32(0, nullptr, 0);
   Content content;
   while (true) {
     const size_t got = read_at(descriptor, path, buffer.data(), buffer.size(), kSealBytes + content.length);
-    crc = crc32(crc, buffer.data(), static_cast<uInt>(got));
+    content.crc = extended_crc32(content.crc, buffer.data(), got);
     content.length += static_cast<int64_t>(got);
     if (got < buffer.size()) break;
   }
-  content.crc = static_cast<uint32_t>(crc);
   return content;
 }
 

@@ -5,8 +5,7 @@
 #include <filesystem>
 #include <limits>
 
-#include <zlib.h>
-
+#include "data/crc32.h"
 #include "data/numbered_name.h"
 #include "data/tokenizer.h"
 #include "tensor/check.h"
@@ -64,8 +63,7 @@ void require_complete(const std::string& folder) {
 
 template <class T>
 uint32_t extended_crc(uint32_t crc, const std::vector<T>& values) {
-  const auto* bytes = reinterpret_cast<const unsigned char*>(values.data());
-  return static_cast<uint32_t>(crc32_z(crc, bytes, values.size() * sizeof(T)));
+  return extended_crc32(crc, values.data(), values.size() * sizeof(T));
 }
 
 std::string content_text(uint32_t tokens_crc, uint32_t offsets_crc) {
@@ -92,15 +90,32 @@ ShardWriter::ShardWriter(const std::string& path, const ShardHeader& header)
 }
 
 void ShardWriter::add(std::span<const int32_t> tokens, int64_t bytes) {
-  DLCM_CHECK(!tokens.empty(), "shard '", path_, "': a document without tokens");
-  DLCM_CHECK(bytes >= 0, "shard '", path_, "': a document of ", bytes, " bytes");
-  for (const int32_t token : tokens) {
-    DLCM_CHECK(token >= 0 && token < vocab_size_, "shard '", path_, "': token ", token,
-               " is outside the vocabulary of ", vocab_size_);
-    token_buffer_.push_back(static_cast<uint32_t>(token));
+  add_part(tokens);
+  end_document(bytes);
+}
+
+void ShardWriter::check_tokens(std::span<const int32_t> tokens) const {
+  uint32_t highest = 0;  // of the ids as unsigned numbers: negative ones are higher than any
+  for (const int32_t token : tokens) highest = std::max(highest, static_cast<uint32_t>(token));
+  DLCM_CHECK(tokens.empty() || highest < static_cast<uint64_t>(vocab_size_), "shard '", path_, "': token ",
+             static_cast<int32_t>(highest), " is outside the vocabulary of ", vocab_size_);
+}
+
+void ShardWriter::add_part(std::span<const int32_t> tokens) {
+  check_tokens(tokens);
+  tokens_ += static_cast<int64_t>(tokens.size());
+  while (!tokens.empty()) {
+    const size_t taken = std::min(tokens.size(), static_cast<size_t>(kTokenChunk) - token_buffer_.size());
+    token_buffer_.insert(token_buffer_.end(), tokens.begin(), tokens.begin() + static_cast<long>(taken));
+    tokens = tokens.subspan(taken);
     if (static_cast<int64_t>(token_buffer_.size()) == kTokenChunk) flush_tokens();
   }
-  tokens_ += static_cast<int64_t>(tokens.size());
+}
+
+void ShardWriter::end_document(int64_t bytes) {
+  DLCM_CHECK(static_cast<uint64_t>(tokens_) > last_offset_, "shard '", path_, "': a document without tokens");
+  DLCM_CHECK(bytes >= 0, "shard '", path_, "': a document of ", bytes, " bytes");
+  last_offset_ = static_cast<uint64_t>(tokens_);
   ++documents_;
   offset_buffer_.push_back(static_cast<uint64_t>(tokens_));
   bytes_buffer_.push_back(static_cast<uint64_t>(bytes));

@@ -32,6 +32,9 @@ class ShardWriter {
   // The tokens of one document, begin and end included: at least 1, each in [0, vocab_size). `bytes`: of its
   // text.
   void add(std::span<const int32_t> tokens, int64_t bytes);
+  // The same in parts: any number of the first, then the second.
+  void add_part(std::span<const int32_t> tokens);
+  void end_document(int64_t bytes);
   int64_t documents() const { return documents_; }
   int64_t tokens() const { return tokens_; }
   // Completes the file under its temporary name; publish() then gives it its own.
@@ -40,14 +43,16 @@ class ShardWriter {
 
  private:
   void flush_tokens();
+  void check_tokens(std::span<const int32_t> tokens) const;
   void flush_documents();
 
   std::string path_;
   int64_t vocab_size_ = 0;
   bool wide_ = false;
   int64_t documents_ = 0;
-  int64_t tokens_ = 0;
+  int64_t tokens_ = 0;  // those of parts included
   std::vector<uint32_t> token_buffer_;
+  uint64_t last_offset_ = 0;
   std::vector<uint64_t> offset_buffer_;
   std::vector<uint64_t> bytes_buffer_;
   uint32_t tokens_crc_ = 0;  // of what was flushed

@@ -1,5 +1,6 @@
 #include "data/tokenizer.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include "data/atomic_file.h"
@@ -26,8 +27,17 @@ std::string ByteTokenizer::identity() const {
 }
 
 void ByteTokenizer::encode(std::string_view text, std::vector<int32_t>& ids) const {
-  ids.reserve(ids.size() + text.size());
-  for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
+  const size_t before = ids.size();
+  ids.resize(before + text.size());
+  std::transform(text.begin(), text.end(), ids.begin() + static_cast<std::ptrdiff_t>(before),
+                 [](char c) { return static_cast<int32_t>(static_cast<unsigned char>(c)); });
+}
+
+size_t ByteTokenizer::last_cut(std::string_view text, size_t from) const {
+  for (size_t at = text.size(); at-- > from + 1;) {
+    if ((static_cast<unsigned char>(text[at]) & 0xC0) != 0x80) return at;
+  }
+  return 0;
 }
 
 std::string_view ByteTokenizer::decode(int32_t id) const {

@@ -20,6 +20,9 @@ class Tokenizer {
   virtual int32_t end_id() const = 0;    // after its last
   // Appends the ids of the text, without begin and end. May be called by several threads at once.
   virtual void encode(std::string_view text, std::vector<int32_t>& ids) const = 0;
+  // The last place behind `from` at which the text may be cut: the ids of both parts together are those of
+  // the whole, whatever follows the text. 0 where none is known. Looks at text[from - 1] and what follows it.
+  virtual size_t last_cut(std::string_view text, size_t from) const = 0;
   // The bytes that the id stands for: empty for begin and end. Throws InputError outside [0, vocab_size). A
   // character may be spread over several ids.
   virtual std::string_view decode(int32_t id) const = 0;
@@ -35,6 +38,7 @@ class ByteTokenizer final : public Tokenizer {
   int32_t begin_id() const override { return 256; }
   int32_t end_id() const override { return 256; }
   void encode(std::string_view text, std::vector<int32_t>& ids) const override;
+  size_t last_cut(std::string_view text, size_t from) const override;  // the last character's begin
   std::string_view decode(int32_t id) const override;
 
  private:

@@ -159,8 +159,8 @@ uint64_t random_bits(uint64_t seed, RandomStream stream, uint64_t index, uint64_
   return (static_cast<uint64_t>(words[1]) << 32) | words[0];
 }
 
-uint64_t hash_name(std::string_view name) {
-  uint64_t hash = 0xCBF29CE484222325ull;
+uint64_t hash_name(std::string_view name, uint64_t before) {
+  uint64_t hash = before;
   for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001B3ull;
   return hash;
 }

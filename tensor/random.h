@@ -35,7 +35,8 @@ void random_normals(uint64_t seed, RandomStream stream, uint64_t index, uint64_t
 // 64 random bits, a pure function of its arguments.
 uint64_t random_bits(uint64_t seed, RandomStream stream, uint64_t index, uint64_t position);
 
-// FNV-1a, 64 bits: a name's index in a stream.
-uint64_t hash_name(std::string_view name);
+// FNV-1a, 64 bits: a name's index in a stream. `before`: the hash of what precedes it.
+constexpr uint64_t kEmptyNameHash = 0xCBF29CE484222325;
+uint64_t hash_name(std::string_view name, uint64_t before = kEmptyNameHash);
 
 }  // namespace dlcm

@@ -38,8 +38,12 @@ std::string read_mark(const std::string& folder) {
 }  // namespace
 
 bool is_heldout(std::string_view text, double share) {
+  return is_heldout_hash(hash_name(text), share);
+}
+
+bool is_heldout_hash(uint64_t name_hash, double share) {
   // FNV-1a leaves its upper bits poorly mixed; the finalizer of SplitMix64 spreads them.
-  uint64_t x = hash_name(text);
+  uint64_t x = name_hash;
   x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
   x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
   x ^= x >> 31;
@@ -47,7 +51,10 @@ bool is_heldout(std::string_view text, double share) {
 }
 
 ShardSet::ShardSet(std::string folder, data::ShardHeader header, int64_t shard_tokens, bool overwrite)
-    : folder_(std::move(folder)), header_(std::move(header)), shard_tokens_(shard_tokens) {
+    : folder_(std::move(folder)),
+      header_(std::move(header)),
+      shard_tokens_(shard_tokens),
+      parts_((fs::path(folder_) / "document.tokens").string()) {
   std::error_code error;
   DLCM_CHECK_INPUT(!fs::exists(folder_, error) || fs::is_directory(folder_, error), "--output '", folder_,
                    "' is a file, expected a folder");
@@ -67,17 +74,31 @@ void ShardSet::open_shard(Split& split) {
   split.writers.push_back(std::make_unique<data::ShardWriter>(split.paths.back(), header_));
 }
 
-void ShardSet::add(std::span<const int32_t> tokens, int64_t bytes, bool heldout) {
+// Of the shard that a document of so many tokens belongs to, which is counted.
+data::ShardWriter& ShardSet::writer_for(int64_t count, int64_t bytes, bool heldout) {
   Split& split = heldout ? heldout_ : train_;
-  const auto count = static_cast<int64_t>(tokens.size());
   // A document that is larger than a shard gets one for itself.
   const bool full = !split.writers.empty() && split.writers.back()->documents() > 0 &&
                     split.writers.back()->tokens() + count > shard_tokens_;
   if (split.writers.empty() || full) open_shard(split);
-  split.writers.back()->add(tokens, bytes);
   ++split.counts.documents;
   split.counts.tokens += count;
   split.counts.bytes += bytes;
+  return *split.writers.back();
+}
+
+void ShardSet::add(std::span<const int32_t> tokens, int64_t bytes, bool heldout) {
+  writer_for(static_cast<int64_t>(tokens.size()), bytes, heldout).add(tokens, bytes);
+}
+
+void ShardSet::add_part(std::span<const int32_t> tokens) {
+  parts_.add(tokens);
+}
+
+void ShardSet::end_document(int64_t bytes, bool heldout) {
+  data::ShardWriter& writer = writer_for(parts_.tokens(), bytes, heldout);
+  parts_.take([&](std::span<const int32_t> tokens) { writer.add_part(tokens); });
+  writer.end_document(bytes);
 }
 
 void ShardSet::finish() {

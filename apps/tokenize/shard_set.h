@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/tokenize/token_spool.h"
 #include "data/shard.h"
 
 namespace dlcm::apps {
@@ -16,6 +17,8 @@ namespace dlcm::apps {
 // Whether the text belongs to the held-out share: a 64-bit hash of its bytes, as a number in [0, 1), is below
 // it. The same on every machine, in every order, and for every copy of the text.
 bool is_heldout(std::string_view text, double share);
+// The same of a text in parts, by hash_name (tensor/random.h) of all of them.
+bool is_heldout_hash(uint64_t name_hash, double share);
 
 struct SplitCounts {
   int64_t documents = 0;
@@ -30,6 +33,10 @@ class ShardSet {
   ShardSet(std::string folder, data::ShardHeader header, int64_t shard_tokens, bool overwrite);
 
   void add(std::span<const int32_t> tokens, int64_t bytes, bool heldout);
+  // The same in parts, before it is known how many tokens there are and where they belong: what is more than
+  // a few megabytes of them waits on the disk.
+  void add_part(std::span<const int32_t> tokens);
+  void end_document(int64_t bytes, bool heldout);
   const SplitCounts& train() const { return train_.counts; }
   const SplitCounts& heldout() const { return heldout_.counts; }
   const std::string& folder() const { return folder_; }
@@ -49,6 +56,7 @@ class ShardSet {
     std::vector<std::string> paths;
   };
   void open_shard(Split& split);
+  data::ShardWriter& writer_for(int64_t tokens, int64_t bytes, bool heldout);
 
   std::string folder_;
   data::ShardHeader header_;
@@ -56,6 +64,7 @@ class ShardSet {
   bool first_run_ = false;  // the folder holds no shards but those of a first run that was stopped
   Split train_{"train", {}, {}, {}};
   Split heldout_{"heldout", {}, {}, {}};
+  TokenSpool parts_;  // of the document that has not ended
 };
 
 }  // namespace dlcm::apps

@@ -4,45 +4,129 @@
 #include <map>
 #include <memory>
 
+#include "apps/tokenize/ordered_stages.h"
 #include "apps/tokenize/shard_set.h"
 #include "tensor/check.h"
-#include "tensor/parallel.h"
+#include "tensor/random.h"
 
 namespace dlcm::apps {
 namespace {
 
-// Documents that are read, then encoded together.
-constexpr size_t kGroupBytes = size_t{16} << 20;
-constexpr size_t kGroupDocuments = 4096;
-
-struct Document {
-  std::string text;
+// A block of the input on its way to the shards.
+struct Encoded {
+  struct Document {
+    int64_t tokens;  // those of the block's that are its, begin and end included
+    int64_t bytes;
+    bool heldout;
+  };
+  data::InputBlock block;
+  int64_t files = 0;  // opened so far
+  data::BlockReader reader;
   std::vector<int32_t> tokens;
-  bool heldout = false;
+  std::vector<Document> documents;  // of a text, one: it or its part
+  int64_t empty_documents = 0;
 };
 
-bool read_group(data::DocumentSource& source, std::vector<Document>& group) {
-  group.clear();
-  size_t bytes = 0;
-  std::string text;
-  while (group.size() < kGroupDocuments && bytes < kGroupBytes && source.next(text)) {
-    bytes += text.size();
-    group.push_back({std::move(text), {}, false});
-    text = {};
+// Of one domain: reads, encodes, writes.
+class DomainTokenizer {
+ public:
+  DomainTokenizer(const TokenizeOptions& options, const TokenizeDomain& domain,
+                  const data::Tokenizer& tokenizer, ShardSet& shards, TokenizeCounts& counts,
+                  const std::function<void(const TokenizeCounts&)>& progress)
+      : share_(options.heldout_share),
+        tokenizer_(tokenizer),
+        source_(domain.inputs, options.format,
+                [&tokenizer](std::string_view text, size_t from) { return tokenizer.last_cut(text, from); }),
+        shards_(shards),
+        counts_(counts),
+        before_(counts),
+        progress_(progress) {}
+
+  void run() {
+    OrderedStages<Encoded>({[this](Encoded& item) { return read(item); },
+                            [this](Encoded& item) { encode(item); }, [this](Encoded& item) { write(item); }})
+        .run();
+    counts_.files = before_.files + source_.files();
   }
-  return !group.empty();
+
+ private:
+  bool read(Encoded& item) {
+    const bool more = source_.next_block(item.block);
+    item.files = source_.files();
+    return more;
+  }
+
+  void encode(Encoded& item) const;
+  void write(const Encoded& item);
+  void write_part(const Encoded& item);
+  void count(const Encoded::Document& document);
+
+  double share_;
+  const data::Tokenizer& tokenizer_;
+  data::DocumentSource source_;
+  ShardSet& shards_;
+  TokenizeCounts& counts_;
+  TokenizeCounts before_;
+  const std::function<void(const TokenizeCounts&)>& progress_;
+  // Of a text in parts, up to the one that was written last.
+  Encoded::Document whole_{};
+  uint64_t hash_ = kEmptyNameHash;
+};
+
+void DomainTokenizer::encode(Encoded& item) const {
+  item.tokens.clear();
+  item.documents.clear();
+  const data::InputBlock& block = item.block;
+  item.empty_documents = item.reader.read(block, [&](std::string_view text) {
+    const size_t before = item.tokens.size();
+    if (block.begins) item.tokens.push_back(tokenizer_.begin_id());
+    tokenizer_.encode(text, item.tokens);
+    if (block.ends) item.tokens.push_back(tokenizer_.end_id());
+    const bool whole = block.begins && block.ends;  // else the hash of all parts decides
+    item.documents.push_back({static_cast<int64_t>(item.tokens.size() - before),
+                              static_cast<int64_t>(text.size()),
+                              whole && share_ > 0 && is_heldout(text, share_)});
+  });
 }
 
-void encode_group(std::vector<Document>& group, const data::Tokenizer& tokenizer, double heldout_share) {
-  parallel_for(static_cast<int64_t>(group.size()), 1, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) {
-      Document& document = group[static_cast<size_t>(i)];
-      document.tokens.push_back(tokenizer.begin_id());
-      tokenizer.encode(document.text, document.tokens);
-      document.tokens.push_back(tokenizer.end_id());
-      document.heldout = heldout_share > 0 && is_heldout(document.text, heldout_share);
+void DomainTokenizer::count(const Encoded::Document& document) {
+  ++counts_.documents;
+  counts_.tokens += document.tokens;
+  counts_.bytes += document.bytes;
+  counts_.heldout_documents += document.heldout;
+  counts_.heldout_tokens += document.heldout ? document.tokens : 0;
+}
+
+void DomainTokenizer::write_part(const Encoded& item) {
+  if (item.block.begins) {
+    whole_ = {};
+    hash_ = kEmptyNameHash;
+  }
+  shards_.add_part(item.tokens);
+  whole_.tokens += static_cast<int64_t>(item.tokens.size());
+  whole_.bytes += static_cast<int64_t>(item.block.size);
+  if (share_ > 0) hash_ = hash_name(item.block.bytes(), hash_);
+  if (!item.block.ends) return;
+  whole_.heldout = share_ > 0 && is_heldout_hash(hash_, share_);
+  shards_.end_document(whole_.bytes, whole_.heldout);
+  count(whole_);
+}
+
+void DomainTokenizer::write(const Encoded& item) {
+  if (item.block.begins && item.block.ends) {
+    std::span<const int32_t> left = item.tokens;
+    for (const Encoded::Document& document : item.documents) {
+      const auto tokens = static_cast<size_t>(document.tokens);
+      shards_.add(left.first(tokens), document.bytes, document.heldout);
+      left = left.subspan(tokens);
+      count(document);
     }
-  });
+  } else {
+    write_part(item);
+  }
+  counts_.empty_documents += item.empty_documents;
+  counts_.files = before_.files + item.files;
+  progress_(counts_);
 }
 
 // For people: the inputs as they were named.
@@ -59,31 +143,13 @@ std::string source_text(const std::vector<std::string>& inputs) {
 void tokenize_domain(const TokenizeOptions& options, const TokenizeDomain& domain,
                      const data::Tokenizer& tokenizer, ShardSet& shards, TokenizeCounts& counts,
                      const std::function<void(const TokenizeCounts&)>& progress) {
-  data::DocumentSource source(domain.inputs, options.format);
-  std::vector<Document> group;
   const TokenizeCounts before = counts;
-  while (read_group(source, group)) {
-    encode_group(group, tokenizer, options.heldout_share);
-    for (const Document& document : group) {
-      const auto bytes = static_cast<int64_t>(document.text.size());
-      const auto tokens = static_cast<int64_t>(document.tokens.size());
-      shards.add(document.tokens, bytes, document.heldout);
-      ++counts.documents;
-      counts.tokens += tokens;
-      counts.bytes += bytes;
-      counts.heldout_documents += document.heldout;
-      counts.heldout_tokens += document.heldout ? tokens : 0;
-    }
-    counts.files = before.files + source.files();
-    counts.empty_documents = before.empty_documents + source.empty_documents();
-    progress(counts);
-  }
-  counts.empty_documents = before.empty_documents + source.empty_documents();
+  DomainTokenizer(options, domain, tokenizer, shards, counts, progress).run();
   const std::string place = domain.name.empty() ? "" : "domain '" + domain.name + "': ";
-  const int64_t empty = source.empty_documents();
+  const int64_t empty = counts.empty_documents - before.empty_documents;
   DLCM_CHECK_INPUT(counts.documents > before.documents, place, "there is no text in ",
-                   source_text(domain.inputs), " (files read: ", source.files(), ", empty documents: ", empty,
-                   "): give inputs that hold text");
+                   source_text(domain.inputs), " (files read: ", counts.files - before.files,
+                   ", empty documents: ", empty, "): give inputs that hold text");
   DLCM_CHECK_INPUT(shards.train().documents > 0, place, "the held-out share of ", options.heldout_share,
                    " took all ", shards.heldout().documents,
                    " documents and left none to train on: give more documents or a smaller --heldout");

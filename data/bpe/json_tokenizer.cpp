@@ -277,6 +277,11 @@ void JsonTokenizer::encode(std::string_view text, std::vector<int32_t>& ids) con
   parts_->give_back(std::move(work));
 }
 
+size_t JsonTokenizer::last_cut(std::string_view text, size_t from) const {
+  (void)text, (void)from;
+  return 0;
+}
+
 std::string_view JsonTokenizer::decode(int32_t id) const {
   DLCM_CHECK_INPUT(id >= 0 && id < vocab_size(), "tokenizer '", identity(), "': id ", id,
                    ", allowed are 0 to ", vocab_size() - 1);

@@ -138,3 +138,55 @@ TEST_CASE("document source: wrong content names file and place in one line") {
   write_bytes(folder / "x.txt", "caf\xe9");
   CHECK(contains(message(folder / "x.txt"), "x.txt': invalid UTF-8 at byte 3: inputs are text in UTF-8"));
 }
+
+TEST_CASE("document source: a text in parts, cut where it is told, and lines in whole blocks") {
+  const TemporaryFolder folder;
+  std::string text;
+  for (int i = 0; i < 200000; ++i) text += concat("word", i * 7919 % 100003, "\n");
+  write_bytes(folder / "a.txt", text);
+  write_bytes(folder / "b.jsonl",
+              concat("{\"text\": \"", std::string(700000, 'x'), "\"}\n{\"text\": \"y\"}"));
+  write_bytes(folder / "c.txt", "");
+  const TextCut before_last_line = [](std::string_view part, size_t from) {
+    const size_t end = part.rfind('\n', part.size() - 2);
+    return end != std::string_view::npos && end > from ? end + 1 : 0;
+  };
+  DocumentSource source({folder / "a.txt", folder / "b.jsonl", folder / "c.txt"}, InputFormat::by_name,
+                        before_last_line);
+  InputBlock block;
+  BlockReader reader;
+  std::string joined;
+  int parts = 0;
+  while (source.next_block(block) && !block.json) {
+    CHECK(block.begins == (parts++ == 0));
+    CHECK(block.ends == (joined.size() + block.size == text.size()));
+    CHECK(block.first == static_cast<int64_t>(joined.size()));
+    CHECK(block.bytes().ends_with('\n'));
+    CHECK(reader.read(block, [&](std::string_view part) { joined += part; }) == 0);
+  }
+  CHECK((joined == text));
+  CHECK(parts > 4);
+  Documents lines;
+  do {
+    CHECK(reader.read(block, [&](std::string_view document) { lines.emplace_back(document); }) == 0);
+  } while (source.next_block(block) && block.json);
+  CHECK((lines == Documents{std::string(700000, 'x'), "y"}));
+  CHECK(reader.read(block, [](std::string_view) {}) == 1);  // the empty file
+  CHECK_FALSE(source.next_block(block));
+}
+
+TEST_CASE("document source: what is wrong in a later block or part has its place in the file") {
+  const TemporaryFolder folder;
+  std::string lines;
+  for (int i = 0; i < 40000; ++i) lines += "{\"text\": \"some words\"}\n";
+  write_bytes(folder / "x.jsonl", lines + "{\"text\": 1}\n");
+  CHECK(contains(message(folder / "x.jsonl"), "' line 40001: the field 'text'"));
+  write_bytes(folder / "x.txt", std::string(1000000, ' ') + "caf\xe9");
+  const std::string found = message_of<InputError>([&] {
+    DocumentSource source({folder / "x.txt"}, InputFormat::by_name,
+                          [](std::string_view part, size_t) { return part.size() - 1; });
+    InputBlock block;
+    while (source.next_block(block)) BlockReader().read(block, [](std::string_view) {});
+  });
+  CHECK(contains(found, "invalid UTF-8 at byte 1000003"));
+}

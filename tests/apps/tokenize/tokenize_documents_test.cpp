@@ -7,6 +7,7 @@
 #include "apps/inspect/describe.h"
 #include "apps/tokenize/shard_set.h"
 #include "data/shard.h"
+#include "tensor/parallel.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace dlcm;
@@ -263,4 +264,35 @@ TEST_CASE("tokenize: nothing to train on is said") {
   options.domains = {{"", {folder / "missing.txt"}}};
   CHECK(contains(message(options), "missing.txt"));
   CHECK(data::shard_paths(folder / "out", "train").empty());
+}
+
+TEST_CASE("tokenize: a text in parts is one document, in the split that its hash says, with any threads") {
+  const TemporaryFolder folder;
+  std::string text;
+  while (text.size() < 1500000) text += concat("line ", text.size() * 7919 % 100003, "\n");
+  fs::create_directories(folder / "in");
+  for (int i = 0; i < 4; ++i) write_bytes(folder / concat("in/", i, ".txt"), text + std::to_string(i));
+  TokenizeOptions options;
+  options.output = folder / "out";
+  options.domains = {{"", {folder / "in"}}};
+  options.heldout_share = 0.5;
+  options.overwrite = true;
+  for (const int threads : {1, 3}) {
+    set_thread_count(threads);
+    const TokenizeCounts counts = run(options);
+    set_thread_count(2);
+    CHECK(counts.documents == 4);
+    CHECK(counts.bytes == 4 * static_cast<int64_t>(text.size() + 1));
+    CHECK(counts.tokens == counts.bytes + 8);
+    std::vector<std::string> train, heldout;
+    for (int i = 0; i < 4; ++i) {
+      const std::string document = text + std::to_string(i);
+      (is_heldout(document, 0.5) ? heldout : train).push_back(document);
+    }
+    REQUIRE(!train.empty());
+    REQUIRE(!heldout.empty());
+    CHECK((texts(options.output, "train") == train));
+    CHECK((texts(options.output, "heldout") == heldout));
+    CHECK(counts.heldout_documents == static_cast<int64_t>(heldout.size()));
+  }
 }
