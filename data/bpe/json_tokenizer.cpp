@@ -35,11 +35,11 @@ void refuse_unless_null(const JsonValue& root, const char* key) {
 
 // Those that add nothing to the ids, or only what the caller adds: begin and end.
 void check_post_processor(const JsonValue& field) {
-  const std::string& type = field.type();
+  const std::string_view type = field.type();
   if (type == "Sequence") {
     const JsonValue list = field["processors"];
     for (size_t i = 0; i < list.size(); ++i) {
-      const std::string& inner = list.element(i).type();
+      const std::string_view inner = list.element(i).type();
       if (inner != "ByteLevel" && inner != "TemplateProcessing") {
         list.element(i).refuse_name(inner, {"ByteLevel", "TemplateProcessing"});
       }
@@ -76,7 +76,7 @@ struct BeginAndEnd {
 std::optional<int32_t> configured(const JsonValue& config, const char* key, const Vocabulary& vocabulary) {
   if (!config.has(key)) return std::nullopt;
   const JsonValue field = config[key];
-  const JsonValue name = field.value().is_object() ? field["content"] : field;
+  const JsonValue name = field.is_object() ? field["content"] : field;
   const std::optional<int32_t> id = vocabulary.find(name.string());
   if (!id) name.refuse(concat("the token '", shown(name.string()), "' is not one of tokenizer.json"));
   return id;
@@ -96,8 +96,8 @@ BeginAndEnd find_begin_and_end(const std::string& path, const Vocabulary& vocabu
   std::optional<int32_t> end;
   std::error_code ignored;
   if (fs::exists(config_path, ignored)) {
-    const nlohmann::json json = read_json(config_path, read_file(config_path, kMostFileBytes));
-    const JsonValue config(json, concat("'", config_path, "'"));
+    const JsonDocument document(config_path, read_file(config_path, kMostFileBytes));
+    const JsonValue config = document.root();
     begin = configured(config, "bos_token", vocabulary);
     end = configured(config, "eos_token", vocabulary);
   }
@@ -126,7 +126,7 @@ struct Work {
 
 struct JsonTokenizer::Parts {
   Parts(const std::string& path, const std::string& file_bytes, const JsonValue& root)
-      : normalizer(root.has("normalizer") ? root["normalizer"] : JsonValue(kNull, root.place())),
+      : normalizer(root.has("normalizer") ? Normalizer(root["normalizer"]) : Normalizer()),
         pre_tokenizer(root["pre_tokenizer"]),
         vocabulary(read_vocabulary(root, normalizer)),
         raw(vocabulary.raw),
@@ -135,8 +135,10 @@ struct JsonTokenizer::Parts {
         ends(find_begin_and_end(path, vocabulary)),
         identity(concat(kTokenizerFile, " sha256=", sha256(file_bytes))) {
     if (vocabulary.ignore_merges) {
-      for (const auto& [token, id] : vocabulary.model) {
-        if (const auto bytes = bytes_of_token(token)) whole_pieces.emplace(*bytes, id);
+      for (const TokenTable::Entry& entry : vocabulary.model.entries()) {
+        if (const auto bytes = bytes_of_token(vocabulary.model.text(entry))) {
+          whole_pieces.emplace(*bytes, entry.id);
+        }
       }
     }
   }
@@ -158,8 +160,6 @@ struct JsonTokenizer::Parts {
   void encode_plain(std::string_view text, Work& work, std::vector<int32_t>& ids) const;
   void encode_batch(std::span<const std::string_view> pieces, Work& work, std::vector<int32_t>& ids) const;
   void encode_piece(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
-
-  static inline const nlohmann::json kNull;
 
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
@@ -242,8 +242,8 @@ void JsonTokenizer::Parts::encode_valid(std::string_view text, Work& work, std::
 
 JsonTokenizer::JsonTokenizer(const std::string& path) {
   const std::string bytes = read_file(path, kMostFileBytes);
-  const nlohmann::json json = read_json(path, bytes);
-  const JsonValue root(json, concat("'", path, "'"));
+  const JsonDocument document(path, bytes);
+  const JsonValue root = document.root();
   check_format(root);
   unicode_classes();  // takes a while: here, not in the first call of encode
   parts_ = std::make_unique<Parts>(path, bytes, root);

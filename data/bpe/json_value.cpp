@@ -2,14 +2,15 @@
 
 #include <algorithm>
 #include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "data/utf8.h"
 #include "tensor/check.h"
 
 namespace dlcm::data {
 
-JsonValue::JsonValue(const nlohmann::json& value, const JsonValue& parent, const std::string& step)
-    : value_(&value), place_(parent.place_), root_(false) {
+JsonValue::JsonValue(simdjson::dom::element value, const JsonValue& parent, std::string_view step)
+    : value_(value), place_(parent.place_), root_(false) {
   if (parent.root_) {
     place_ += ": ";
   } else if (step[0] != '[') {
@@ -18,53 +19,99 @@ JsonValue::JsonValue(const nlohmann::json& value, const JsonValue& parent, const
   place_ += step;
 }
 
+const char* JsonValue::type_name() const {
+  switch (value_.type()) {
+    case simdjson::dom::element_type::ARRAY:
+      return "array";
+    case simdjson::dom::element_type::OBJECT:
+      return "object";
+    case simdjson::dom::element_type::STRING:
+      return "string";
+    case simdjson::dom::element_type::BOOL:
+      return "boolean";
+    case simdjson::dom::element_type::NULL_VALUE:
+      return "null";
+    default:
+      return "number";
+  }
+}
+
+std::string JsonValue::dump() const {
+  return simdjson::minify(value_);
+}
+
 void JsonValue::expect(bool right, std::string_view expected) const {
-  DLCM_CHECK_INPUT(right, place_, ": expected ", expected, ", found ", value_->type_name());
+  DLCM_CHECK_INPUT(right, place_, ": expected ", expected, ", found ", type_name());
 }
 
-bool JsonValue::has(const char* key) const {
-  expect(value_->is_object(), "an object");
-  const auto found = value_->find(key);
-  return found != value_->end() && !found->is_null();
+simdjson::dom::object JsonValue::object() const {
+  expect(is_object(), "an object");
+  return value_.get_object().value_unsafe();
 }
 
-JsonValue JsonValue::operator[](const char* key) const {
-  expect(value_->is_object(), "an object");
-  const auto found = value_->find(key);
-  DLCM_CHECK_INPUT(found != value_->end(), place_, ": the field '", key, "' is missing");
-  return {*found, *this, key};
+simdjson::dom::array JsonValue::array() const {
+  expect(value_.is_array(), "an array");
+  return value_.get_array().value_unsafe();
 }
 
-size_t JsonValue::size() const {
-  expect(value_->is_array(), "an array");
-  return value_->size();
+bool JsonValue::find(std::string_view key, simdjson::dom::element& found) const {
+  bool any = false;
+  for (const auto field : object()) {
+    if (field.key != key) continue;
+    found = field.value;
+    any = true;
+  }
+  return any;
+}
+
+bool JsonValue::has(std::string_view key) const {
+  simdjson::dom::element found;
+  return find(key, found) && !found.is_null();
+}
+
+JsonValue JsonValue::operator[](std::string_view key) const {
+  simdjson::dom::element found;
+  DLCM_CHECK_INPUT(find(key, found), place_, ": the field '", key, "' is missing");
+  return {found, *this, key};
+}
+
+std::vector<JsonValue> JsonValue::elements() const {
+  std::vector<JsonValue> elements;
+  for (const auto element : array()) {
+    elements.push_back(JsonValue(element, *this, concat("[", elements.size(), "]")));
+  }
+  return elements;
 }
 
 JsonValue JsonValue::element(size_t i) const {
-  DLCM_CHECK_INPUT(i < size(), place_, ": element ", i, " is missing");
-  return {(*value_)[i], *this, concat("[", i, "]")};
+  const auto found = array().at(i);
+  DLCM_CHECK_INPUT(found.error() == simdjson::SUCCESS, place_, ": element ", i, " is missing");
+  return {found.value_unsafe(), *this, concat("[", i, "]")};
 }
 
-const std::string& JsonValue::string() const {
-  expect(value_->is_string(), "a string");
-  return value_->get_ref<const std::string&>();
+std::string_view JsonValue::string() const {
+  expect(value_.is_string(), "a string");
+  return value_.get_string().value_unsafe();
 }
 
 bool JsonValue::boolean() const {
-  expect(value_->is_boolean(), "true or false");
-  return value_->get<bool>();
+  expect(value_.is_bool(), "true or false");
+  return value_.get_bool().value_unsafe();
 }
 
-bool JsonValue::boolean_or(const char* key, bool otherwise) const {
+bool JsonValue::boolean_or(std::string_view key, bool otherwise) const {
   return has(key) ? (*this)[key].boolean() : otherwise;
 }
 
 int64_t JsonValue::integer(int64_t least, int64_t most) const {
-  expect(value_->is_number_integer(), "a whole number");
-  const bool small = !value_->is_number_unsigned() || value_->get<uint64_t>() <= static_cast<uint64_t>(most);
-  DLCM_CHECK_INPUT(small && value_->get<int64_t>() >= least && value_->get<int64_t>() <= most, place_,
-                   ": found ", value_->dump(), ", allowed are ", least, " to ", most);
-  return value_->get<int64_t>();
+  const bool whole = value_.type() == simdjson::dom::element_type::INT64 ||
+                     value_.type() == simdjson::dom::element_type::UINT64;
+  expect(whole, "a whole number");
+  const auto found = value_.get_int64();  // fails above 2^63
+  const bool allowed =
+      found.error() == simdjson::SUCCESS && found.value_unsafe() >= least && found.value_unsafe() <= most;
+  DLCM_CHECK_INPUT(allowed, place_, ": found ", dump(), ", allowed are ", least, " to ", most);
+  return found.value_unsafe();
 }
 
 void JsonValue::refuse(std::string_view what) const {
@@ -85,9 +132,14 @@ std::string shown(std::string_view text) {
   return result.size() < text.size() ? result + "..." : result;
 }
 
-nlohmann::json read_json(const std::string& path, const std::string& bytes) {
+namespace {
+
+// What is wrong, by the library that says it well; where nothing is, the same without what simdjson does not
+// take: whole numbers of more than 64 bits (as of model_max_length in many a tokenizer_config.json) become
+// others.
+std::string diagnosed(const std::string& path, const std::string& bytes) {
   try {
-    return nlohmann::json::parse(bytes);
+    return nlohmann::json::parse(bytes).dump();
   } catch (const nlohmann::json::exception& error) {
     constexpr size_t kMost = 200;
     std::string reason = error.what();
@@ -97,6 +149,15 @@ nlohmann::json read_json(const std::string& path, const std::string& bytes) {
         reason.begin(), reason.end(), [](unsigned char c) { return c < ' '; }, ' ');
     throw InputError(concat("'", path, "': not JSON: ", utf8_prefix(reason, kMost)));
   }
+}
+
+}  // namespace
+
+JsonDocument::JsonDocument(const std::string& path, const std::string& bytes) : path_(path) {
+  if (parser_.parse(bytes).error() == simdjson::SUCCESS) return;
+  const auto error = parser_.parse(diagnosed(path, bytes)).error();
+  DLCM_CHECK_INPUT(error == simdjson::SUCCESS, "'", path,
+                   "': not JSON that can be read: ", simdjson::error_message(error));
 }
 
 std::string read_file(const std::string& path, size_t most_bytes) {

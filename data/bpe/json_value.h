@@ -4,31 +4,38 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
+
+#include <simdjson.h>
 
 namespace dlcm::data {
 
-// A value and where it stands: "'my/tokenizer.json': model.merges[3]".
+// A value and where it stands: "'my/tokenizer.json': model.merges[3]". Views of strings last as long as the
+// document.
 class JsonValue {
  public:
-  JsonValue(const nlohmann::json& value, const std::string& file) : value_(&value), place_(file) {}
-
   const std::string& place() const { return place_; }
-  const nlohmann::json& value() const { return *value_; }
-  bool is_null() const { return value_->is_null(); }
-  bool has(const char* key) const;              // and it is not null
-  JsonValue operator[](const char* key) const;  // which must be there
-  JsonValue element(size_t i) const;
-  size_t size() const;  // of an array
+  const simdjson::dom::element& value() const { return value_; }
+  const char* type_name() const;  // "object", "number", ...
+  std::string dump() const;
+  bool is_null() const { return value_.is_null(); }
+  bool is_object() const { return value_.is_object(); }
+  bool has(std::string_view key) const;              // and it is not null
+  JsonValue operator[](std::string_view key) const;  // which must be there; of several the last
+  simdjson::dom::object object() const;
+  simdjson::dom::array array() const;
+  size_t size() const { return elements().size(); }
+  JsonValue element(size_t i) const;  // of an array; takes time linear in i
+  std::vector<JsonValue> elements() const;
 
-  const std::string& string() const;
+  std::string_view string() const;
   bool boolean() const;
   int64_t integer(int64_t least, int64_t most) const;
-  bool boolean_or(const char* key, bool otherwise) const;
+  bool boolean_or(std::string_view key, bool otherwise) const;
   // The field `type`.
-  const std::string& type() const { return (*this)["type"].string(); }
+  std::string_view type() const { return (*this)["type"].string(); }
 
   [[noreturn]] void refuse(std::string_view what) const;
   // "is 'x', supported: a, b"
@@ -36,19 +43,32 @@ class JsonValue {
                                 std::initializer_list<std::string_view> supported) const;
 
  private:
-  JsonValue(const nlohmann::json& value, const JsonValue& parent, const std::string& step);
+  friend class JsonDocument;
+  JsonValue(simdjson::dom::element value, std::string file) : value_(value), place_(std::move(file)) {}
+  JsonValue(simdjson::dom::element value, const JsonValue& parent, std::string_view step);
   void expect(bool right, std::string_view expected) const;
+  bool find(std::string_view key, simdjson::dom::element& found) const;
 
-  const nlohmann::json* value_;
+  simdjson::dom::element value_;
   std::string place_;
   bool root_ = true;
+};
+
+// The content of a file that must be JSON. Throws InputError that names it.
+class JsonDocument {
+ public:
+  JsonDocument(const std::string& path, const std::string& bytes);
+  JsonValue root() const { return {parser_.doc.root(), "'" + path_ + "'"}; }
+
+ private:
+  std::string path_;
+  simdjson::dom::parser parser_;
 };
 
 // `text` may show up in a message: short and in one line.
 std::string shown(std::string_view text);
 
-// The content of a file that must be JSON, and at most `most_bytes` long.
-nlohmann::json read_json(const std::string& path, const std::string& bytes);
+// The content of a file of at most `most_bytes`, which is not empty.
 std::string read_file(const std::string& path, size_t most_bytes);
 
 }  // namespace dlcm::data

@@ -159,12 +159,12 @@ void replace(std::string& text, const Regex& expression, const std::string& cont
 }  // namespace
 
 Normalizer::Normalizer(const JsonValue& field) {
-  if (!field.is_null()) add(field, 0);
+  add(field, 0);
 }
 
 void Normalizer::add(const JsonValue& field, int depth) {
   constexpr int kMaxDepth = 10;
-  const std::string& type = field.type();
+  const std::string_view type = field.type();
   const std::pair<const char*, Form> forms[] = {
       {"NFC", Form::nfc}, {"NFD", Form::nfd}, {"NFKC", Form::nfkc}, {"NFKD", Form::nfkd}};
   for (const auto& [name, form] : forms) {
@@ -181,18 +181,18 @@ void Normalizer::add(const JsonValue& field, int depth) {
     const bool right = field["strip_right"].boolean();
     steps_.emplace_back([left, right](std::string& text) { strip(text, left, right); });
   } else if (type == "Prepend") {
-    steps_.emplace_back([prefix = field["prepend"].string()](std::string& text) {
+    steps_.emplace_back([prefix = std::string(field["prepend"].string())](std::string& text) {
       if (!text.empty()) text.insert(0, prefix);
     });
   } else if (type == "Replace") {
     const JsonValue pattern = field["pattern"];
     const bool is_regex = pattern.has("Regex");
     const JsonValue text = pattern[is_regex ? "Regex" : "String"];
-    auto expression =
-        std::make_shared<Regex>(is_regex ? text.string() : escape_regex(text.string()), text.place());
+    auto expression = std::make_shared<Regex>(
+        is_regex ? std::string(text.string()) : escape_regex(text.string()), text.place());
     if (expression->may_match_nothing())
       text.refuse("an expression that matches the empty text is not supported");
-    steps_.emplace_back([expression, content = field["content"].string()](std::string& changed) {
+    steps_.emplace_back([expression, content = std::string(field["content"].string())](std::string& changed) {
       replace(changed, *expression, content);
     });
   } else {

@@ -12,7 +12,8 @@ class JsonValue;
 
 class Normalizer {
  public:
-  explicit Normalizer(const JsonValue& field);  // null: changes nothing
+  Normalizer() = default;  // changes nothing
+  explicit Normalizer(const JsonValue& field);
   bool changes_nothing() const { return steps_.empty(); }
   // The text must be UTF-8, and is afterwards. May be called by several threads at once.
   void normalize(std::string& text) const;

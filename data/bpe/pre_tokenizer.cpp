@@ -93,7 +93,7 @@ PreTokenizer::PreTokenizer(const JsonValue& field) {
 }
 
 void PreTokenizer::add(const JsonValue& field, bool last, std::vector<std::string_view>& scanned) {
-  const std::string& type = field.type();
+  const std::string_view type = field.type();
   if ((type == "ByteLevel") != last && (type == "ByteLevel" || type == "Split" || type == "Digits")) {
     field.refuse(last ? concat("'", type, "' is the last; supported are those that end in ByteLevel")
                       : std::string("'ByteLevel' is supported as the last alone"));
@@ -117,7 +117,7 @@ void PreTokenizer::add_split(const JsonValue& field, std::vector<std::string_vie
   const JsonValue pattern = field["pattern"];
   const bool is_regex = pattern.has("Regex");
   const JsonValue text = pattern[is_regex ? "Regex" : "String"];
-  const std::string expression = is_regex ? text.string() : escape_regex(text.string());
+  const std::string expression = is_regex ? std::string(text.string()) : escape_regex(text.string());
   Step step{Regex(expression, text.place()), behavior_of(field["behavior"]), field["invert"].boolean()};
   only_isolated_ = only_isolated_ && is_regex && step.behavior == SplitBehavior::isolated && !step.invert;
   steps_.push_back(std::move(step));

@@ -1,48 +1,55 @@
 #include "data/bpe/unicode_classes.h"
 
-#include <string>
-#include <utility>
 #include <vector>
 
-#include "data/bpe/regex.h"
-#include "data/utf8.h"
+#include <utf8proc.h>
+
+#include "data/bpe/newer_characters.h"
 
 namespace dlcm::data {
 namespace {
 
-std::string all_characters() {
-  std::string text;
-  for (uint32_t code = 0; code < kCodePoints; ++code) {
-    if (code >= 0xD800 && code < 0xE000) continue;
-    append_utf8(code, text);
+uint8_t class_of_category(char first_letter) {
+  switch (first_letter) {
+    case 'L':
+      return kLetter;
+    case 'M':
+      return kMark;
+    case 'N':
+      return kNumber;
+    case 'P':
+      return kPunctuation;
+    case 'S':
+      return kSymbol;
+    default:
+      return 0;
   }
-  return text;
+}
+
+void add(std::vector<uint8_t>& classes, uint32_t first, uint32_t last, CharacterClass added) {
+  for (uint32_t code = first; code <= last; ++code) classes[code] |= added;
 }
 
 std::vector<uint8_t> find_classes() {
-  const std::pair<CharacterClass, const char*> patterns[] = {
-      {kLetter, "\\p{L}+"},
-      {kMark, "\\p{M}+"},
-      {kNumber, "\\p{N}+"},
-      {kPunctuation, "\\p{P}+"},
-      {kSymbol, "\\p{S}+"},
-      {kSpace, "\\s+"},
-      {kIdeograph, "[一-龥\\u3040-\\u309f\\u30a0-\\u30ff]+"},
-      {kLineEnd, "[\\r\\n]+"}};
   std::vector<uint8_t> classes(kCodePoints, 0);
-  const std::string text = all_characters();
-  const auto* bytes = reinterpret_cast<const unsigned char*>(text.data());
-  std::vector<Span> matches;
-  for (const auto& [flag, pattern] : patterns) {
-    Regex(pattern, "classes of characters").find_all(text, matches);
-    for (const Span& match : matches) {
-      for (size_t at = match.begin; at < match.end;) {
-        const Character character = character_at(bytes + at);
-        classes[character.code_point] |= flag;
-        at += character.bytes;
-      }
+  for (uint32_t code = 0; code < kCodePoints; ++code) {
+    classes[code] = class_of_category(*utf8proc_category_string(static_cast<utf8proc_int32_t>(code)));
+  }
+  for (const CategoryRange& newer : kNewerCharacters) {
+    for (uint32_t code = newer.first; code <= newer.last; ++code) {
+      classes[code] = class_of_category(newer.category[0]);
     }
   }
+  // PropList.txt: White_Space.
+  add(classes, 0x09, 0x0D, kSpace);
+  for (const uint32_t code : {0x20, 0x85, 0xA0, 0x1680, 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}) {
+    classes[code] |= kSpace;
+  }
+  add(classes, 0x2000, 0x200A, kSpace);
+  add(classes, 0x4E00, 0x9FA5, kIdeograph);
+  add(classes, 0x3040, 0x30FF, kIdeograph);
+  classes['\r'] |= kLineEnd;
+  classes['\n'] |= kLineEnd;
   return classes;
 }
 

@@ -19,8 +19,8 @@ enum CharacterClass : uint8_t {
 
 constexpr uint32_t kCodePoints = 0x110000;
 
-// Indexed by code point; surrogates are 0. Filled on the first call by the same regular expressions that the
-// scanners stand for, so that both agree.
+// Indexed by code point; surrogates are 0. Filled on the first call. A test compares them with the regular
+// expressions that the scanners stand for.
 const uint8_t* unicode_classes();
 
 // The character at `at`, which must begin one: UTF-8 without errors.

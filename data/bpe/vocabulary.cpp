@@ -1,6 +1,7 @@
 #include "data/bpe/vocabulary.h"
 
 #include <algorithm>
+#include <bit>
 #include <unordered_set>
 #include <utility>
 
@@ -25,65 +26,75 @@ std::array<uint32_t, 256> byte_characters() {
 }
 
 void read_tokens(const JsonValue& field, Vocabulary& vocabulary) {
-  if (!field.value().is_object())
-    field.refuse(concat("expected an object, found ", field.value().type_name()));
-  vocabulary.model.reserve(field.value().size());
-  for (const auto& item : field.value().items()) {
-    const bool whole = item.value().is_number_unsigned() && item.value().get<uint64_t>() <= kMaxTokenId;
-    if (!whole) {
-      field.refuse(concat("the token '", shown(item.key()), "' has the id ", shown(item.value().dump()),
-                          ", allowed are 0 to ", kMaxTokenId));
+  constexpr size_t kBytesOfToken = 10;  // about
+  const simdjson::dom::object tokens = field.object();
+  vocabulary.model.reserve(tokens.size(), tokens.size() * kBytesOfToken);
+  for (const auto item : tokens) {
+    const auto id = item.value.get_uint64();
+    if (id.error() != simdjson::SUCCESS || id.value_unsafe() > kMaxTokenId) {
+      field.refuse(concat("the token '", shown(item.key), "' has the id ",
+                          shown(simdjson::minify(item.value)), ", allowed are 0 to ", kMaxTokenId));
     }
-    vocabulary.model.emplace(item.key(), item.value().get<int32_t>());
+    vocabulary.model.set(item.key, static_cast<int32_t>(id.value_unsafe()));
   }
-  if (vocabulary.model.empty()) field.refuse("it is empty");
+  if (vocabulary.model.size() == 0) field.refuse("it is empty");
 }
 
 // ["a", "b"] or "a b".
-std::pair<std::string, std::string> parts_of_merge(const JsonValue& list, size_t i) {
-  const nlohmann::json& merge = list.value()[i];
-  if (merge.is_string()) {
-    const std::string& text = merge.get_ref<const std::string&>();
+std::pair<std::string_view, std::string_view> parts_of_merge(simdjson::dom::element merge,
+                                                             const JsonValue& list, size_t i) {
+  std::string_view text;
+  simdjson::dom::array parts;
+  if (merge.get(text) == simdjson::SUCCESS) {
     const size_t space = text.find(' ');
-    if (space != std::string::npos && text.find(' ', space + 1) == std::string::npos) {
+    if (space != std::string_view::npos && text.find(' ', space + 1) == std::string_view::npos) {
       return {text.substr(0, space), text.substr(space + 1)};
     }
-  } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
-    return {merge[0].get<std::string>(), merge[1].get<std::string>()};
+  } else if (merge.get(parts) == simdjson::SUCCESS && parts.size() == 2) {
+    std::string_view left, right;
+    if (parts.at(0).get(left) == simdjson::SUCCESS && parts.at(1).get(right) == simdjson::SUCCESS) {
+      return {left, right};
+    }
   }
   list.element(i).refuse("expected two tokens, \"a b\" or [\"a\", \"b\"]");
 }
 
 void read_merges(const JsonValue& list, Vocabulary& vocabulary) {
-  const auto id_of = [&](const std::string& token, size_t i) {
-    const auto found = vocabulary.model.find(token);
-    if (found == vocabulary.model.end()) {
+  const auto id_of = [&](std::string_view token, size_t i) {
+    const int32_t* found = vocabulary.model.find(token);
+    if (found == nullptr) {
       list.element(i).refuse(concat("the token '", shown(token), "' is not in the vocabulary"));
     }
-    return found->second;
+    return *found;
   };
-  vocabulary.merges.reserve(list.size());
-  for (size_t i = 0; i < list.size(); ++i) {
-    const nlohmann::json& merge = list.value()[i];
+  vocabulary.merges.reserve(list.array().size());
+  std::string merged;
+  size_t i = 0;
+  for (const auto merge : list.array()) {
+    const size_t at = i++;
     // Of a merges.txt whose lines were copied; Hugging Face passes over it.
-    if (merge.is_string() && merge.get_ref<const std::string&>().starts_with("#version")) continue;
-    const auto [left, right] = parts_of_merge(list, i);
-    if (left.empty() || right.empty()) list.element(i).refuse("an empty token");
-    vocabulary.merges.push_back({id_of(left, i), id_of(right, i), id_of(left + right, i)});
+    if (merge.is_string() && merge.get_string().value_unsafe().starts_with("#version")) continue;
+    const auto [left, right] = parts_of_merge(merge, list, at);
+    if (left.empty() || right.empty()) list.element(at).refuse("an empty token");
+    merged.assign(left).append(right);
+    vocabulary.merges.push_back({id_of(left, at), id_of(right, at), id_of(merged, at)});
   }
 }
 
-void set_bytes(const JsonValue& place, int32_t id, const std::string& bytes, Vocabulary& vocabulary) {
+void set_bytes(const JsonValue& place, int32_t id, std::string bytes, Vocabulary& vocabulary) {
   const auto index = static_cast<size_t>(id);
   if (vocabulary.bytes.size() <= index) vocabulary.bytes.resize(index + 1);
   if (!vocabulary.bytes[index].empty()) place.refuse(concat("the id ", id, " is given to two tokens"));
-  vocabulary.bytes[index] = bytes;
+  vocabulary.bytes[index] = std::move(bytes);
 }
 
 // Options that are harmless where every byte is in the vocabulary, as then no text is unknown.
 void check_options(const JsonValue& model, bool all_bytes) {
-  if (model.has("dropout") && model["dropout"].value() != 0) {
-    model["dropout"].refuse("dropout is not supported");
+  if (model.has("dropout")) {
+    const auto dropout = model["dropout"].value().get_double();
+    if (dropout.error() != simdjson::SUCCESS || dropout.value_unsafe() != 0) {
+      model["dropout"].refuse("dropout is not supported");
+    }
   }
   for (const char* key : {"continuing_subword_prefix", "end_of_word_suffix"}) {
     if (model.has(key) && !model[key].string().empty()) model[key].refuse(concat(key, " is not supported"));
@@ -104,13 +115,17 @@ void read_model(const JsonValue& model, Vocabulary& vocabulary) {
   vocabulary.ignore_merges = model.boolean_or("ignore_merges", false);
   bool all_bytes = true;
   for (unsigned byte = 0; byte < 256; ++byte) {
-    const auto found = vocabulary.model.find(character_of_byte(static_cast<unsigned char>(byte)));
-    vocabulary.byte_ids[byte] = found == vocabulary.model.end() ? -1 : found->second;
-    all_bytes = all_bytes && found != vocabulary.model.end();
+    const int32_t* found = vocabulary.model.find(character_of_byte(static_cast<unsigned char>(byte)));
+    vocabulary.byte_ids[byte] = found == nullptr ? -1 : *found;
+    all_bytes = all_bytes && found != nullptr;
   }
   check_options(model, all_bytes);
-  for (const auto& [token, id] : vocabulary.model) {
-    set_bytes(model["vocab"], id, bytes_of_token(token).value_or(token), vocabulary);
+  vocabulary.bytes.reserve(vocabulary.model.size());
+  const JsonValue place = model["vocab"];
+  for (const TokenTable::Entry& entry : vocabulary.model.entries()) {
+    const std::string_view token = vocabulary.model.text(entry);
+    std::optional<std::string> bytes = bytes_of_token(token);
+    set_bytes(place, entry.id, bytes ? std::move(*bytes) : std::string(token), vocabulary);
   }
 }
 
@@ -118,13 +133,13 @@ void read_model(const JsonValue& model, Vocabulary& vocabulary) {
 // meanings.
 void check_id(const JsonValue& entry, const std::string& content, int64_t id, int64_t& next_id,
               Vocabulary& vocabulary) {
-  const auto in_model = vocabulary.model.find(content);
-  const int64_t expected = in_model == vocabulary.model.end() ? next_id++ : in_model->second;
+  const int32_t* in_model = vocabulary.model.find(content);
+  const int64_t expected = in_model == nullptr ? next_id++ : *in_model;
   if (id != expected) {
     entry.refuse(concat("the token '", shown(content), "' has the id ", id, ", expected ", expected,
-                        in_model == vocabulary.model.end() ? ", the next one" : ", as in model.vocab"));
+                        in_model == nullptr ? ", the next one" : ", as in model.vocab"));
   }
-  if (in_model == vocabulary.model.end()) set_bytes(entry, static_cast<int32_t>(id), content, vocabulary);
+  if (in_model == nullptr) set_bytes(entry, static_cast<int32_t>(id), content, vocabulary);
   vocabulary.bytes[static_cast<size_t>(id)] = content;
 }
 
@@ -152,9 +167,7 @@ void read_added_token(const JsonValue& entry, const Normalizer& normalizer, int6
 
 void read_added_tokens(const JsonValue& list, const Normalizer& normalizer, Vocabulary& vocabulary) {
   auto next_id = static_cast<int64_t>(vocabulary.model.size());
-  for (size_t i = 0; i < list.size(); ++i) {
-    read_added_token(list.element(i), normalizer, next_id, vocabulary);
-  }
+  for (const JsonValue& entry : list.elements()) read_added_token(entry, normalizer, next_id, vocabulary);
   std::unordered_set<std::string> contents;
   for (const AddedToken& token : vocabulary.normalized) {
     if (!contents.insert(token.content).second) {
@@ -165,9 +178,48 @@ void read_added_tokens(const JsonValue& list, const Normalizer& normalizer, Voca
 
 }  // namespace
 
-std::optional<int32_t> Vocabulary::find(const std::string& token) const {
-  if (const auto found = added.find(token); found != added.end()) return found->second;
-  if (const auto found = model.find(token); found != model.end()) return found->second;
+void TokenTable::reserve(size_t tokens, size_t bytes) {
+  texts_.reserve(bytes);
+  entries_.reserve(tokens);
+  rehash(std::bit_ceil(2 * tokens + 1));
+}
+
+// Of the text's entry, or the free one that it would get.
+size_t TokenTable::slot_of(std::string_view token) const {
+  const size_t mask = slots_.size() - 1;
+  size_t slot = std::hash<std::string_view>()(token) & mask;
+  while (slots_[slot] != 0 && text(entries_[slots_[slot] - 1]) != token) slot = (slot + 1) & mask;
+  return slot;
+}
+
+void TokenTable::rehash(size_t slots) {
+  slots_.assign(slots, 0);
+  for (size_t i = 0; i < entries_.size(); ++i) {
+    slots_[slot_of(text(entries_[i]))] = static_cast<uint32_t>(i + 1);
+  }
+}
+
+void TokenTable::set(std::string_view token, int32_t id) {
+  if (slots_.size() <= 2 * entries_.size()) rehash(std::max<size_t>(16, 2 * slots_.size()));
+  const size_t slot = slot_of(token);
+  if (slots_[slot] != 0) {
+    entries_[slots_[slot] - 1].id = id;
+    return;
+  }
+  entries_.push_back({texts_.size(), static_cast<uint32_t>(token.size()), id});
+  texts_ += token;
+  slots_[slot] = static_cast<uint32_t>(entries_.size());
+}
+
+const int32_t* TokenTable::find(std::string_view token) const {
+  if (slots_.empty()) return nullptr;
+  const uint32_t entry = slots_[slot_of(token)];
+  return entry == 0 ? nullptr : &entries_[entry - 1].id;
+}
+
+std::optional<int32_t> Vocabulary::find(std::string_view token) const {
+  if (const auto found = added.find(std::string(token)); found != added.end()) return found->second;
+  if (const int32_t* found = model.find(token)) return *found;
   return std::nullopt;
 }
 

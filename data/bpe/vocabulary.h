@@ -20,8 +20,33 @@ class Normalizer;
 // Highest id of a file: what is held for each id must not grow without bound.
 constexpr int64_t kMaxTokenId = (int64_t{1} << 22) - 1;
 
+// Tokens by their text. Texts lie one behind the other, so that a hundred thousand are made and freed at
+// once.
+class TokenTable {
+ public:
+  struct Entry {
+    size_t begin;
+    uint32_t bytes;
+    int32_t id;
+  };
+  void reserve(size_t tokens, size_t bytes);
+  void set(std::string_view text, int32_t id);       // in place of one of the same text
+  const int32_t* find(std::string_view text) const;  // null where there is none
+  size_t size() const { return entries_.size(); }
+  const std::vector<Entry>& entries() const { return entries_; }
+  std::string_view text(const Entry& entry) const { return {texts_.data() + entry.begin, entry.bytes}; }
+
+ private:
+  size_t slot_of(std::string_view text) const;
+  void rehash(size_t slots);
+
+  std::string texts_;
+  std::vector<Entry> entries_;
+  std::vector<uint32_t> slots_;  // open addressing, a power of two: an entry and one, 0 where there is none
+};
+
 struct Vocabulary {
-  std::unordered_map<std::string, int32_t> model;  // as written in the file, each byte a character
+  TokenTable model;  // as written in the file, each byte a character
   std::vector<Merge> merges;
   std::array<int32_t, 256> byte_ids{};  // -1: not in the vocabulary
   bool ignore_merges = false;           // a piece that is a token is that token
@@ -31,7 +56,7 @@ struct Vocabulary {
   std::unordered_map<std::string, int32_t> added;
   std::vector<std::string> bytes;  // of each id; empty where there is none
 
-  std::optional<int32_t> find(const std::string& token) const;  // an added one first
+  std::optional<int32_t> find(std::string_view token) const;  // an added one first
 };
 
 // Throws InputError where something is wrong or not supported.

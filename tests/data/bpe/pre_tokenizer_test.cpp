@@ -29,7 +29,7 @@ Json scanned(const std::string& name) {
 }
 
 PreTokenizer make(const Json& json) {
-  return PreTokenizer(JsonValue(json, "test"));
+  return PreTokenizer(JsonDocument("test", json.dump()).root());
 }
 
 Pieces collect(const PreTokenizer& tokenizer, std::string_view text, bool by_expressions) {
