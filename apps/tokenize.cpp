@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <iostream>
+#include <string_view>
 
 #include <unistd.h>
 
@@ -9,6 +10,7 @@
 #include "apps/common/json.h"
 #include "apps/common/program.h"
 #include "apps/tokenize/tokenize_documents.h"
+#include "apps/tokenize/train_tokenizer.h"
 #include "data/tokenizer.h"
 #include "tensor/check.h"
 #include "tensor/parallel.h"
@@ -21,7 +23,9 @@ constexpr int64_t kMostThreads = 4096;
 using Clock = std::chrono::steady_clock;
 
 constexpr char kDescription[] =
-    "Makes token shards (HDF5) of text, for train and evaluate.\n\n"
+    "Makes token shards (HDF5) of text, for train and evaluate. `tokenize train` makes a tokenizer.json: "
+    "see\n"
+    "tokenize train --help.\n\n"
     "An INPUT is a text file (one document), JSON Lines (.jsonl, .ndjson, .json: an object with a field "
     "`text` a\n"
     "line, one document each), either plain, gzip or zstd; a folder: all such files below it; or - for "
@@ -147,5 +151,8 @@ int tokenize(int argc, char** argv) {
 }  // namespace dlcm::apps
 
 int main(int argc, char** argv) {
-  return dlcm::apps::run_program("tokenize", [&] { return dlcm::apps::tokenize(argc, argv); });
+  return dlcm::apps::run_program("tokenize", [&] {
+    const bool train = argc > 1 && std::string_view(argv[1]) == "train";
+    return train ? dlcm::apps::train_tokenizer(argc - 1, argv + 1) : dlcm::apps::tokenize(argc, argv);
+  });
 }
