@@ -1,5 +1,6 @@
 #!/bin/sh
-# Files that the programs have written, read by the libraries that others read them with: h5py, safetensors, TensorBoard.
+# Files that the programs have written, read by the libraries that others read them with: h5py, safetensors, TensorBoard,
+# tokenizers and transformers.
 # Installs them from PyPI in a virtual environment of its own, which is removed.
 #
 #   sh tests/python_checks.sh DIR     results of apps/quickstart.sh, as in its DLCM_QUICKSTART_DIR
@@ -10,7 +11,7 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install -q --disable-pip-version-check h5py numpy safetensors tensorboard
+"$work/venv/bin/pip" install -q --disable-pip-version-check h5py numpy safetensors tensorboard tokenizers transformers
 python=$work/venv/bin/python
 
 build/apps/evaluate --checkpoint "$run/model" --data "$run/data" --max-tokens 5000 --dump "$work/dump.h5" >"$work/evaluated" 2>&1
@@ -34,6 +35,9 @@ fi
 
 DLCM_WRITTEN_SAFETENSORS=$work/written.safetensors build/tests/unit_tests --test-case="safetensors: written byte for byte*" >/dev/null
 "$python" tests/goldens/check_safetensors.py "$work/written.safetensors"
+
+"$python" tests/check_trained_tokenizer.py build/apps/tokenize data/text/gutenberg.jsonl "$work/tokenizer" 2>"$work/messages" ||
+  { cat "$work/messages" >&2; exit 1; }
 
 # A run that lost its last checkpoint: what is made again replaces what the first file of events has.
 train() {
