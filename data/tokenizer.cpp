@@ -85,14 +85,14 @@ std::vector<std::string> tokenizer_places(const std::string& shard_or_checkpoint
 std::unique_ptr<Tokenizer> find_tokenizer(const std::string& identity, int64_t vocab_size,
                                           const std::vector<std::string>& places) {
   auto bytes = std::make_unique<ByteTokenizer>();
-  if (vocab_size == bytes->vocab_size() && full_identity(identity, vocab_size) == bytes->identity()) {
+  if (vocab_size >= bytes->vocab_size() && full_identity(identity, vocab_size) == bytes->identity()) {
     return bytes;
   }
   for (const std::string& place : places) {
     std::error_code error;
     if (!fs::exists(place, error)) continue;
     auto tokenizer = std::make_unique<JsonTokenizer>(place);
-    if (tokenizer->identity() == identity && tokenizer->vocab_size() == vocab_size) return tokenizer;
+    if (tokenizer->identity() == identity && tokenizer->vocab_size() <= vocab_size) return tokenizer;
   }
   return nullptr;
 }

@@ -18,6 +18,10 @@ class Tokenizer {
   virtual std::string identity() const = 0;
   virtual int32_t begin_id() const = 0;  // before a document's first token
   virtual int32_t end_id() const = 0;    // after its last
+  // What stands before a text that a model is to read: the begin token, unless the model has another habit.
+  virtual std::vector<int32_t> prompt_begin() const { return {begin_id()}; }
+  // Whether text ends with this id: the end token, unless the model has others.
+  virtual bool ends_text(int32_t id) const { return id == end_id(); }
   // Appends the ids of the text, without begin and end. May be called by several threads at once.
   virtual void encode(std::string_view text, std::vector<int32_t>& ids) const = 0;
   // The last place behind `from` at which the text may be cut: the ids of both parts together are those of
@@ -65,7 +69,8 @@ void copy_tokenizer(const std::string& name_or_path, const std::string& to_folde
 std::vector<std::string> tokenizer_places(const std::string& shard_or_checkpoint);
 
 // The tokenizer whose identity a shard or checkpoint carries: bytes, or the first of the files in `places`
-// that is there and has it; null where none has. Only text needs it: training and evaluation work on ids.
+// that is there and has it, with at most `vocab_size` ids (a model may have more); null where none has. Only
+// text needs it: training and evaluation work on ids.
 std::unique_ptr<Tokenizer> find_tokenizer(const std::string& identity, int64_t vocab_size,
                                           const std::vector<std::string>& places);
 // InputError in place of null. `file` is for the message.

@@ -68,8 +68,10 @@ class Batch {
 // Alone and at once, whatever the batch.
 void Batch::read(size_t prompt, const std::string& text) {
   const Clock::time_point begin = Clock::now();
-  std::vector<int32_t> tokens = {tokenizer_.begin_id()};
+  std::vector<int32_t> tokens = tokenizer_.prompt_begin();
   tokenizer_.encode(text, tokens);
+  DLCM_CHECK_INPUT(!tokens.empty(), "prompt ", prompt + 1,
+                   " is empty, and the model's tokenizer puts no token in front of it: give it text");
   DLCM_CHECK_INPUT(static_cast<int64_t>(tokens.size()) <= kMostTokens, "prompt ", prompt + 1, " has ",
                    tokens.size(), " tokens, allowed are ", kMostTokens);
   Row row;
@@ -79,7 +81,7 @@ void Batch::read(size_t prompt, const std::string& text) {
   const ForwardOutput output = model_.forward(single_document(tokens), {}, row.state.get());
   const Tensor& hidden = output.hidden.value();
   row.logits =
-      model_.logits(hidden.slice(hidden.size(0) - 1, hidden.size(0))).view({tokenizer_.vocab_size()});
+      model_.logits(hidden.slice(hidden.size(0) - 1, hidden.size(0))).view({model_.config().vocab_size});
   row.result.prompt_tokens = static_cast<int64_t>(tokens.size());
   row.result.prompt_seconds = seconds_since(begin);
   row.is_finished = options_.max_tokens == 0;
@@ -93,7 +95,7 @@ void Batch::draw(Row& row) {
   const SampledToken token = sample(logits, options_.sampler, static_cast<uint64_t>(position));
   result.tokens.push_back(token.id);
   result.log_probabilities.push_back(token.log_probability);
-  if (token.id == tokenizer_.end_id() && options_.end_token == EndToken::stops) {
+  if (tokenizer_.ends_text(token.id) && options_.end_token == EndToken::stops) {
     result.reason = FinishReason::end_token;
     row.is_finished = true;
   } else if (static_cast<int64_t>(result.tokens.size()) == options_.max_tokens) {

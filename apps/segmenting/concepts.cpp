@@ -49,15 +49,17 @@ void append_piece(const LanguageModel& model, std::span<const int32_t> tokens,
 
 std::vector<ConceptSpan> concepts_of(const LanguageModel& model, const data::Tokenizer& tokenizer,
                                      const std::string& text, int64_t context) {
-  std::vector<int32_t> ids = {tokenizer.begin_id()};
+  std::vector<int32_t> ids = tokenizer.prompt_begin();
+  const size_t skipped = ids.size();
   tokenizer.encode(text, ids);
   std::vector<std::string_view> texts;
   for (const int32_t id : ids) texts.push_back(tokenizer.decode(id));
-  return concepts_of(model, ids, texts, context);
+  return concepts_of(model, ids, texts, skipped, context);
 }
 
 std::vector<ConceptSpan> concepts_of(const LanguageModel& model, std::span<const int32_t> tokens,
-                                     std::span<const std::string_view> texts, int64_t context) {
+                                     std::span<const std::string_view> texts, size_t skipped,
+                                     int64_t context) {
   DLCM_CHECK_INPUT(model.config().kind == ModelKind::dlcm,
                    "the model is a transformer, which has no concepts; give the checkpoint of a dlcm");
   const autograd::NoGrad no_grad;
@@ -65,7 +67,7 @@ std::vector<ConceptSpan> concepts_of(const LanguageModel& model, std::span<const
   const auto most = static_cast<size_t>(std::max<int64_t>(context, 1));
   for (size_t first = 0; first < tokens.size(); first += most) {
     const size_t count = std::min(most, tokens.size() - first);
-    append_piece(model, tokens.subspan(first, count), texts.subspan(first, count), first == 0 ? 1 : 0,
+    append_piece(model, tokens.subspan(first, count), texts.subspan(first, count), first == 0 ? skipped : 0,
                  concepts);
   }
   keep_characters_whole(concepts);

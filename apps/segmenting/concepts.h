@@ -27,9 +27,11 @@ struct ConceptSpan {
 // transformer, which has no concepts.
 std::vector<ConceptSpan> concepts_of(const LanguageModel& model, const data::Tokenizer& tokenizer,
                                      const std::string& text, int64_t context);
-// The same of a document's first tokens, the begin token among them; `texts`: what each stands for.
+// The same of a document's first tokens, of which `skipped` are not of its text; `texts`: what each stands
+// for.
 std::vector<ConceptSpan> concepts_of(const LanguageModel& model, std::span<const int32_t> tokens,
-                                     std::span<const std::string_view> texts, int64_t context);
+                                     std::span<const std::string_view> texts, size_t skipped,
+                                     int64_t context);
 
 // How many concepts have 1, 2, ... tokens: element 0 counts those of one token.
 std::vector<int64_t> length_histogram(const std::vector<ConceptSpan>& concepts);

@@ -75,7 +75,7 @@ void SampleLog::write(int64_t step, const LanguageModel& model, const std::vecto
   for (const HeldoutSample& sample : samples) {
     const std::vector<std::string_view> texts(sample.texts.begin(), sample.texts.end());
     const auto context = static_cast<int64_t>(sample.tokens.size());
-    file_.write(line_of(step, sample, concepts_of(model, sample.tokens, texts, context)));
+    file_.write(line_of(step, sample, concepts_of(model, sample.tokens, texts, 1, context)));
   }
 }
 

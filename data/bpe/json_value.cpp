@@ -114,6 +114,12 @@ int64_t JsonValue::integer(int64_t least, int64_t most) const {
   return found.value_unsafe();
 }
 
+double JsonValue::number() const {
+  const auto found = value_.get_double();  // of whole numbers too
+  expect(found.error() == simdjson::SUCCESS, "a number");
+  return found.value_unsafe();
+}
+
 void JsonValue::refuse(std::string_view what) const {
   throw InputError(concat(place_, ": ", what));
 }

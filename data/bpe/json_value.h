@@ -33,6 +33,7 @@ class JsonValue {
   std::string_view string() const;
   bool boolean() const;
   int64_t integer(int64_t least, int64_t most) const;
+  double number() const;
   bool boolean_or(std::string_view key, bool otherwise) const;
   // The field `type`.
   std::string_view type() const { return (*this)["type"].string(); }

@@ -1,0 +1,76 @@
+#include "apps/hugging_face/folder_tokenizer.h"
+
+#include "apps/common/model_tokenizer.h"
+#include "data/bpe/json_value.h"
+#include "tensor/check.h"
+
+namespace dlcm::apps {
+namespace {
+
+using data::JsonValue;
+
+constexpr size_t kMostFileBytes = size_t{512} << 20;
+
+// "single" of a TemplateProcessing is a list of {"SpecialToken": {"id": NAME}} and {"Sequence": {"id": "A"}},
+// the text; "special_tokens" has the ids of each name.
+void add_template(const JsonValue& field, std::vector<int32_t>& begin) {
+  const JsonValue pieces = field["single"];
+  bool behind = false;
+  for (size_t i = 0; i < pieces.size(); ++i) {
+    const JsonValue piece = pieces.element(i);
+    if (piece.has("Sequence")) {
+      behind = true;
+      continue;
+    }
+    const std::string& name = piece["SpecialToken"]["id"].string();
+    if (behind) piece.refuse(concat("a token behind the text, '", data::shown(name), "', is not supported"));
+    const JsonValue ids = field["special_tokens"][name.c_str()]["ids"];
+    for (size_t j = 0; j < ids.size(); ++j) {
+      begin.push_back(static_cast<int32_t>(ids.element(j).integer(0, kLargestSize)));
+    }
+  }
+}
+
+std::vector<int32_t> prompt_begin_in(const std::string& path) {
+  const nlohmann::json json = data::read_json(path, data::read_file(path, kMostFileBytes));
+  const JsonValue root(json, concat("'", path, "'"));
+  std::vector<int32_t> begin;
+  if (!root.has("post_processor")) return begin;
+  const JsonValue field = root["post_processor"];
+  if (field.type() == "TemplateProcessing") add_template(field, begin);
+  if (field.type() != "Sequence") return begin;
+  const JsonValue list = field["processors"];
+  for (size_t i = 0; i < list.size(); ++i) {
+    if (list.element(i).type() == "TemplateProcessing") add_template(list.element(i), begin);
+  }
+  return begin;
+}
+
+std::unique_ptr<data::Tokenizer> base_tokenizer(const LoadedModel& loaded, const std::string& file) {
+  const int64_t vocab_size = loaded.config.model.vocab_size;
+  const std::string& own = loaded.folder->tokenizer_file;
+  if (own.empty()) return data::load_tokenizer(file);
+  if (!file.empty() && file != own) {
+    return data::tokenizer_of_identity(loaded.tokenizer, vocab_size, {file}, loaded.path);
+  }
+  if (data::names_bytes(loaded.tokenizer)) {
+    return data::tokenizer_of_identity(loaded.tokenizer, vocab_size, {}, loaded.path);
+  }
+  return data::load_tokenizer(own);
+}
+
+}  // namespace
+
+std::unique_ptr<data::Tokenizer> folder_tokenizer(const LoadedModel& loaded, const std::string& file) {
+  const FolderText& folder = *loaded.folder;
+  DLCM_CHECK_INPUT(!folder.tokenizer_file.empty() || !file.empty(), "'", loaded.path, "' has no ",
+                   data::kTokenizerFile, ": put the model's there, or name it by --tokenizer");
+  auto tokenizer = base_tokenizer(loaded, file);
+  const std::string& identity = loaded.tokenizer.empty() ? tokenizer->identity() : loaded.tokenizer;
+  ModelText text = {loaded.config.model.vocab_size, identity,
+                    prompt_begin_in(folder.tokenizer_file.empty() ? file : folder.tokenizer_file),
+                    folder.ends};
+  return std::make_unique<ModelTokenizer>(std::move(tokenizer), std::move(text));
+}
+
+}  // namespace dlcm::apps

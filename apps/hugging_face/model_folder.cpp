@@ -1,0 +1,145 @@
+#include "apps/hugging_face/model_folder.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+
+#include "apps/hugging_face/names.h"
+#include "apps/hugging_face/qwen3_config.h"
+#include "data/bpe/json_value.h"
+#include "data/safetensors_model.h"
+#include "data/sha256.h"
+#include "tensor/ops/elementwise.h"
+
+namespace dlcm::apps {
+namespace {
+
+namespace fs = std::filesystem;
+using data::JsonValue;
+
+constexpr size_t kMostConfigBytes = size_t{16} << 20;
+constexpr size_t kMostTokenizerBytes = size_t{512} << 20;
+
+std::string in_folder(const std::string& folder, const char* name) {
+  return (fs::path(folder) / name).string();
+}
+
+// A number, or a list of them; none where the key is not there.
+std::vector<int32_t> ids_at(const JsonValue& json, const char* key) {
+  std::vector<int32_t> ids;
+  if (!json.has(key)) return ids;
+  const JsonValue field = json[key];
+  const auto add = [&](const JsonValue& id) {
+    ids.push_back(static_cast<int32_t>(id.integer(0, kLargestSize)));
+  };
+  if (!field.value().is_array()) {
+    add(field);
+    return ids;
+  }
+  for (size_t i = 0; i < field.size(); ++i) add(field.element(i));
+  return ids;
+}
+
+// As transformers takes them: generation_config.json, where it is there, says all.
+std::vector<int32_t> text_ends(const std::string& folder, const JsonValue& config) {
+  const std::string path = in_folder(folder, kGenerationConfigFile);
+  if (!fs::exists(path)) return ids_at(config, "eos_token_id");
+  const nlohmann::json json = data::read_json(path, data::read_file(path, kMostConfigBytes));
+  return ids_at(JsonValue(json, concat("'", path, "'")), "eos_token_id");
+}
+
+// The identity of the tokenizer of the model's shards.
+std::string identity_of(const std::string& tokenizer_file, const JsonValue& config) {
+  if (tokenizer_file.empty()) return "";
+  const std::string file = concat(
+      data::kTokenizerFile, " sha256=", data::sha256(data::read_file(tokenizer_file, kMostTokenizerBytes)));
+  if (!config.has(kTokenizerKey)) return file;
+  const JsonValue both = config[kTokenizerKey];
+  return both["file"].string() == file ? both["identity"].string() : file;  // or it has been replaced
+}
+
+Config dlcm_config(const std::string& folder) {
+  const std::string path = in_folder(folder, kFolderTomlFile);
+  DLCM_CHECK_INPUT(fs::exists(path), "'", path, "' is missing: it has the configuration of the model");
+  Config config = load_config(path).config;
+  DLCM_CHECK_INPUT(config.model.kind == ModelKind::dlcm, "'", path,
+                   "': model.kind is not \"dlcm\", but config.json beside it says so");
+  return config;
+}
+
+bool is_qwen3(const LoadedModel& loaded) {
+  return loaded.config.model.kind == ModelKind::transformer;
+}
+
+std::string name_in_file(const LoadedModel& loaded, const nn::Parameter& parameter) {
+  return is_qwen3(loaded) ? qwen3_name(parameter.path()) : parameter.path();
+}
+
+// What transformers leaves in files though the model does not read it.
+bool is_ignored(const std::string& name, const ModelConfig& model) {
+  return name.ends_with("rotary_emb.inv_freq") || (model.tied_embeddings && name == "lm_head.weight");
+}
+
+void require_tensors(const data::SafetensorsModel& file, const LoadedModel& loaded) {
+  std::set<std::string> unknown;
+  for (const std::string& name : file.names()) {
+    if (!is_ignored(name, loaded.config.model)) unknown.insert(name);
+  }
+  for (const nn::Parameter* parameter : loaded.model->parameters()) {
+    const std::string name = name_in_file(loaded, *parameter);
+    const Shape& shape = file.info(name).shape;
+    DLCM_CHECK_INPUT(shape == parameter->shape(), "'", file.file_of(name).path(), "': tensor '", name,
+                     "' has shape ", shape, ", but ", kFolderConfigFile, " says ", parameter->shape());
+    unknown.erase(name);
+  }
+  DLCM_CHECK_INPUT(unknown.empty(), "'", file.path(), "': the tensor '", data::shown(*unknown.begin()),
+                   "' is none of the model's: it is another model than ", kFolderConfigFile, " says");
+}
+
+}  // namespace
+
+bool is_model_folder(const std::string& path) {
+  std::error_code error;
+  return fs::is_directory(path, error) && fs::exists(fs::path(path) / kFolderConfigFile, error);
+}
+
+LoadedModel describe_model_folder(const std::string& folder) {
+  const std::string path = in_folder(folder, kFolderConfigFile);
+  const std::string text = data::read_file(path, kMostConfigBytes);
+  const nlohmann::json parsed = data::read_json(path, text);
+  const JsonValue json(parsed, concat("'", path, "'"));
+  const std::string& type = json["model_type"].string();
+  LoadedModel loaded;
+  if (type == kQwen3Type) {
+    const Qwen3Config qwen3 = read_qwen3_config(path, text);
+    loaded.config.model = qwen3.model;
+    loaded.config.train.context = std::clamp<int64_t>(qwen3.positions, 2, kLongestContext);
+    loaded.config.train.micro_tokens = loaded.config.train.context;
+  } else if (type == kDlcmType) {
+    loaded.config = dlcm_config(folder);
+  } else {
+    json["model_type"].refuse_name(type, {kQwen3Type, kDlcmType});
+  }
+  loaded.path = folder;
+  loaded.folder = FolderText();
+  const std::string tokenizer = in_folder(folder, data::kTokenizerFile);
+  if (fs::exists(tokenizer)) loaded.folder->tokenizer_file = tokenizer;
+  loaded.folder->ends = text_ends(folder, json);
+  loaded.tokenizer = identity_of(loaded.folder->tokenizer_file, json);
+  return loaded;
+}
+
+void read_model_folder(const std::string& folder, LoadedModel& described) {
+  const data::SafetensorsModel file(folder);
+  described.model = make_model(described.config.model);
+  require_tensors(file, described);
+  for (nn::Parameter* parameter : described.model->parameters()) {
+    const std::string name = name_in_file(described, *parameter);
+    const Tensor value = file.read_f32(name);
+    DLCM_CHECK_INPUT(ops::all_finite(value), "'", file.file_of(name).path(), "': tensor '", name,
+                     "' has values that are not finite: the model is ruined, or its file damaged");
+    parameter->set_value(value);
+  }
+}
+
+}  // namespace dlcm::apps

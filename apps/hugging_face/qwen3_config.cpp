@@ -1,0 +1,112 @@
+#include "apps/hugging_face/qwen3_config.h"
+
+#include <limits>
+
+#include "apps/hugging_face/names.h"
+#include "data/bpe/json_value.h"
+#include "tensor/check.h"
+
+namespace dlcm::apps {
+namespace {
+
+using data::JsonValue;
+
+// What `transformers` takes where the key is left out.
+constexpr int64_t kDefaultHeadDim = 128;
+constexpr double kDefaultRopeBase = 10000;
+constexpr double kDefaultEpsilon = 1e-6;
+constexpr int64_t kDefaultPositions = 32768;
+
+int64_t size_at(const JsonValue& json, const char* key, int64_t most = kLargestSize) {
+  return json[key].integer(1, most);
+}
+
+double number_or(const JsonValue& json, const char* key, double otherwise) {
+  return json.has(key) ? json[key].number() : otherwise;
+}
+
+void refuse_true(const JsonValue& json, const char* key) {
+  if (json.boolean_or(key, false)) json[key].refuse("true is not supported; supported: false");
+}
+
+// {"rope_theta": 1e6, "rope_type": "default"}, in files of before transformers 5 rope_scaling with the kind
+// alone: positions that are stretched are another model.
+double rope_base_in(const JsonValue& rope, double otherwise) {
+  if (!rope.value().is_object()) rope.refuse("expected an object");
+  for (const auto& [key, value] : rope.value().items()) {
+    const JsonValue field = rope[key.c_str()];
+    if (key == "rope_type" || key == "type") {
+      if (field.string() != "default") field.refuse_name(field.string(), {"default"});
+    } else if (key == "partial_rotary_factor") {
+      if (field.number() != 1) field.refuse("is not supported; supported: 1");
+    } else if (key != "rope_theta") {
+      field.refuse("is not supported; supported: rope_theta with rope_type 'default'");
+    }
+  }
+  return number_or(rope, "rope_theta", otherwise);
+}
+
+double rope_base_of(const JsonValue& json) {
+  double base = number_or(json, "rope_theta", kDefaultRopeBase);
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    if (json.has(key)) base = rope_base_in(json[key], base);
+  }
+  return base;
+}
+
+void refuse_other_computations(const JsonValue& json) {
+  if (json.has("architectures")) {
+    const JsonValue list = json["architectures"];
+    bool found = false;
+    for (size_t i = 0; i < list.size(); ++i) found |= list.element(i).string() == kQwen3Architecture;
+    if (!found)
+      list.refuse(concat(list.value().dump(), " is not supported; supported: ", kQwen3Architecture));
+  }
+  if (json.has("hidden_act") && json["hidden_act"].string() != "silu")
+    json["hidden_act"].refuse_name(json["hidden_act"].string(), {"silu"});
+  refuse_true(json, "attention_bias");
+  refuse_true(json, "use_sliding_window");
+  if (json.has("layer_types")) {
+    const JsonValue types = json["layer_types"];
+    for (size_t i = 0; i < types.size(); ++i) {
+      const JsonValue type = types.element(i);
+      if (type.string() != "full_attention") type.refuse_name(type.string(), {"full_attention"});
+    }
+  }
+  if (json.has("quantization_config"))
+    json["quantization_config"].refuse(
+        "quantised weights are not supported; give the model in bf16, f16 or f32");
+}
+
+}  // namespace
+
+Qwen3Config read_qwen3_config(const std::string& path, const std::string& text) {
+  const nlohmann::json parsed = data::read_json(path, text);
+  const JsonValue json(parsed, concat("'", path, "'"));
+  refuse_other_computations(json);
+  Qwen3Config config;
+  ModelConfig& model = config.model;
+  model.kind = ModelKind::transformer;
+  model.mup.enabled = false;
+  model.vocab_size = size_at(json, "vocab_size");
+  model.token.width = size_at(json, "hidden_size");
+  model.token.heads = size_at(json, "num_attention_heads");
+  model.token.kv_heads = size_at(json, "num_key_value_heads");
+  model.token.ff = size_at(json, "intermediate_size");
+  model.token.own_head_dim = json.has("head_dim") ? size_at(json, "head_dim") : kDefaultHeadDim;
+  model.layers = size_at(json, "num_hidden_layers", kMostLayers);
+  model.norm_epsilon = number_or(json, "rms_norm_eps", kDefaultEpsilon);
+  model.rope_base = rope_base_of(json);
+  model.tied_embeddings = json.boolean_or("tie_word_embeddings", false);
+  config.positions = json.has("max_position_embeddings")
+                         ? json["max_position_embeddings"].integer(1, std::numeric_limits<int32_t>::max())
+                         : kDefaultPositions;
+  try {
+    check(model);
+  } catch (const InputError& error) {
+    throw InputError(concat("'", path, "': ", error.what()));
+  }
+  return config;
+}
+
+}  // namespace dlcm::apps

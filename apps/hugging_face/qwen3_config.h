@@ -1,0 +1,22 @@
+// config.json of a dense Qwen3 (Qwen team, arXiv 2505.09388): which of our transformers it is.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "dlcm/config.h"
+
+namespace dlcm::apps {
+
+struct Qwen3Config {
+  ModelConfig model;      // a transformer without muP
+  int64_t positions = 0;  // max_position_embeddings
+};
+
+// `text` is that of the file `path`, which has the model_type "qwen3". Keys left out are what `transformers`
+// takes for them; sizes must be there. Throws InputError of one line that names the key where it asks for
+// something else than our transformer computes: attention_bias, hidden_act other than silu, rope_scaling,
+// sliding windows, quantisation; and where sizes are impossible.
+Qwen3Config read_qwen3_config(const std::string& path, const std::string& text);
+
+}  // namespace dlcm::apps
