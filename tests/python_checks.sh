@@ -1,7 +1,7 @@
 #!/bin/sh
 # Files that the programs have written, read by the libraries that others read them with: h5py, safetensors, TensorBoard,
-# tokenizers and transformers.
-# Installs them from PyPI in a virtual environment of its own, which is removed.
+# tokenizers and transformers; and models of transformers in our programs. Installs them from PyPI in a virtual environment
+# of its own, which is removed (with PyTorch 6 GB, a minute).
 #
 #   sh tests/python_checks.sh DIR     results of apps/quickstart.sh, as in its DLCM_QUICKSTART_DIR
 set -eu
@@ -11,7 +11,8 @@ cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
-"$work/venv/bin/pip" install -q --disable-pip-version-check h5py numpy safetensors tensorboard tokenizers transformers
+"$work/venv/bin/pip" install -q --disable-pip-version-check --no-cache-dir --no-compile \
+  h5py numpy safetensors tensorboard tokenizers torch transformers
 python=$work/venv/bin/python
 
 build/apps/evaluate --checkpoint "$run/model" --data "$run/data" --max-tokens 5000 --dump "$work/dump.h5" >"$work/evaluated" 2>&1
@@ -52,3 +53,11 @@ train --resume
 for folder in "$run/model" "$work/resumed"; do
   "$python" tests/check_event_files.py "$folder" 2>"$work/messages" || { cat "$work/messages" >&2; exit 1; }
 done
+
+# Random Qwen3 models of transformers in our programs, and ours in transformers.
+if ! "$python" tests/goldens/hugging_face.py check build "$run" >"$work/compared" 2>"$work/messages"; then
+  cat "$work/compared" >&2
+  tail -n 20 "$work/messages" >&2
+  exit 1
+fi
+cat "$work/compared"

@@ -15,6 +15,7 @@ namespace dlcm::apps {
 struct FolderText {
   std::string tokenizer_file;  // its tokenizer.json; empty where there is none
   std::vector<int32_t> ends;   // ids with which a text ends; none: it never does
+  int64_t positions = 0;       // max_position_embeddings; 0 where it says none
 };
 
 struct LoadedModel {
@@ -26,6 +27,10 @@ struct LoadedModel {
   std::optional<FolderText> folder;           // nothing of a checkpoint
   int64_t step = 0;
   int64_t tokens_seen = 0;
+  // Tokens for which the model was made.
+  int64_t positions() const {
+    return folder && folder->positions > 0 ? folder->positions : config.train.context;
+  }
 };
 
 // `source` is a checkpoint, a run's folder, whose newest complete checkpoint is taken, a folder of Hugging

@@ -51,8 +51,8 @@ struct ModelVocabulary {
   std::string tokenizer;  // its identity
   std::string model_name;
 };
-// Throws InputError unless the data was made with the model's tokenizer, of whose ids the model may have more.
-// The tokenizer itself is not needed.
+// Throws InputError unless the data was made with the model's tokenizer, of whose ids the model may have
+// more. The tokenizer itself is not needed.
 void require_same_tokenizer(const data::HeldoutReader& reader, const ModelVocabulary& model,
                             const std::string& data_name);
 

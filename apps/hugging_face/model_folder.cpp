@@ -6,9 +6,9 @@
 
 #include "apps/hugging_face/names.h"
 #include "apps/hugging_face/qwen3_config.h"
+#include "apps/hugging_face/tokenizer_files.h"
 #include "data/bpe/json_value.h"
 #include "data/safetensors_model.h"
-#include "data/sha256.h"
 #include "tensor/ops/elementwise.h"
 
 namespace dlcm::apps {
@@ -51,8 +51,7 @@ std::vector<int32_t> text_ends(const std::string& folder, const JsonValue& confi
 // The identity of the tokenizer of the model's shards.
 std::string identity_of(const std::string& tokenizer_file, const JsonValue& config) {
   if (tokenizer_file.empty()) return "";
-  const std::string file = concat(
-      data::kTokenizerFile, " sha256=", data::sha256(data::read_file(tokenizer_file, kMostTokenizerBytes)));
+  const std::string file = tokenizer_file_identity(data::read_file(tokenizer_file, kMostTokenizerBytes));
   if (!config.has(kTokenizerKey)) return file;
   const JsonValue both = config[kTokenizerKey];
   return both["file"].string() == file ? both["identity"].string() : file;  // or it has been replaced
@@ -110,9 +109,11 @@ LoadedModel describe_model_folder(const std::string& folder) {
   const JsonValue json(parsed, concat("'", path, "'"));
   const std::string& type = json["model_type"].string();
   LoadedModel loaded;
+  loaded.folder = FolderText();
   if (type == kQwen3Type) {
     const Qwen3Config qwen3 = read_qwen3_config(path, text);
     loaded.config.model = qwen3.model;
+    loaded.folder->positions = qwen3.positions;
     loaded.config.train.context = std::clamp<int64_t>(qwen3.positions, 2, kLongestContext);
     loaded.config.train.micro_tokens = loaded.config.train.context;
   } else if (type == kDlcmType) {
@@ -121,7 +122,6 @@ LoadedModel describe_model_folder(const std::string& folder) {
     json["model_type"].refuse_name(type, {kQwen3Type, kDlcmType});
   }
   loaded.path = folder;
-  loaded.folder = FolderText();
   const std::string tokenizer = in_folder(folder, data::kTokenizerFile);
   if (fs::exists(tokenizer)) loaded.folder->tokenizer_file = tokenizer;
   loaded.folder->ends = text_ends(folder, json);

@@ -14,6 +14,7 @@ import tempfile
 import h5py
 import numpy as np
 import torch
+from safetensors.numpy import load_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedTokenizerFast, Qwen3Config, Qwen3ForCausalLM
 
@@ -181,6 +182,69 @@ def check_theirs(programs, work):
         compare(name, programs, folder, folder, shard, work, AutoTokenizer.from_pretrained(folder))
 
 
+def train(programs, run, output, *settings):
+    """A small transformer of a few steps, on the shards of the quickstart."""
+    overrides = [
+        "model.kind=transformer", "model.token.width=64", "model.token.heads=4", "model.token.kv_heads=2",
+        "model.token.ff=96", "model.token.layers=2", "schedule.steps=30", "schedule.warmup=5", "train.context=256",
+        "train.batch_tokens=1024", "train.micro_tokens=1024", "train.evaluate_every=30", "train.evaluate_tokens=2000",
+        *settings,
+    ]
+    arguments = [argument for override in overrides for argument in ("--set", override)]
+    programs.run("train", "--config", "apps/configs/quickstart.toml", "--data", os.path.join(run, "data"),
+                 "--output", output, *arguments)
+
+
+def check_ours(programs, run, work):
+    """Transformers that we have trained, in transformers; and what it writes of them, again in ours."""
+    cases = {
+        "trained": [],  # muP: the logits are multiplied by 2
+        "trained_tied": ["model.tied_embeddings=true", "model.token.head_dim=24", "model.rope_base=5e4"],
+        "trained_plainly": ["mup.enabled=false", "model.tied_embeddings=true", "model.norm_epsilon=1e-5"],
+    }
+    shard = os.path.join(run, "data", "heldout-00000.h5")
+    for name, settings in cases.items():
+        model, folder = os.path.join(work, name), os.path.join(work, name + "-folder")
+        train(programs, run, model, *settings)
+        programs.run("export", "--checkpoint", model, "--output", folder)
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        compare(name + ", exported", programs, model, folder, shard, work, tokenizer)
+        compare(name + ", read back", programs, folder, folder, shard, work, tokenizer)
+        saved = os.path.join(work, name + "-saved")
+        AutoModelForCausalLM.from_pretrained(folder).save_pretrained(saved)
+        tokenizer.save_pretrained(saved)
+        again = os.path.join(work, name + "-again")
+        programs.run("export", "--checkpoint", saved, "--output", again)
+        for text in PROMPTS:
+            if programs.greedy(model, text, 40) != programs.greedy(again, text, 40):
+                sys.exit(f"hugging_face.py: {name}: another text after transformers has written it")
+
+
+def check_dlcm(programs, run, work):
+    """A DLCM's folder read by safetensors and tokenizers, and by our programs again."""
+    folder = os.path.join(work, "dlcm")
+    source = os.path.join(run, "model")
+    programs.run("export", "--checkpoint", source, "--output", folder)
+    tensors = load_file(os.path.join(folder, "model.safetensors"))
+    with h5py.File(os.path.join(source, "checkpoints", "latest.h5"), "r") as file:
+        stored = {}
+        file["model"].visititems(lambda name, item: stored.update({name: item[:]} if hasattr(item, "shape") else {}))
+    if sorted(stored) != sorted(tensors) or any(not np.array_equal(stored[name], tensors[name]) for name in stored):
+        sys.exit("hugging_face.py: dlcm: the tensors are not those of the checkpoint")
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    text = TEXTS[1]
+    if tokenizer(text).input_ids != [256, *text.encode()] or tokenizer.decode(list(text.encode())) != text:
+        sys.exit("hugging_face.py: dlcm: the tokenizer is not that of bytes")
+    shard = os.path.join(run, "data", "heldout-00000.h5")
+    evaluate = ["--data", shard, "--max-tokens", "2000"]
+    same = all(programs.greedy(source, prompt, 40) == programs.greedy(folder, prompt, 40) for prompt in PROMPTS)
+    same &= programs.run("evaluate", "--checkpoint", source, *evaluate) == programs.run(
+        "evaluate", "--checkpoint", folder, *evaluate)
+    if not same:
+        sys.exit("hugging_face.py: dlcm: another text or loss after export")
+    print(f"dlcm, exported: {len(tensors)} tensors, text and loss equal")
+
+
 def main():
     if len(sys.argv) == 3 and sys.argv[1] == "make":
         return make(sys.argv[2])
@@ -189,6 +253,8 @@ def main():
     programs = Programs(sys.argv[2])
     with tempfile.TemporaryDirectory() as work:
         check_theirs(programs, work)
+        check_ours(programs, sys.argv[3], work)
+        check_dlcm(programs, sys.argv[3], work)
 
 
 main()

@@ -1,0 +1,141 @@
+#include "apps/hugging_face/tokenizer_files.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "data/bpe/json_value.h"
+#include "data/bpe/vocabulary.h"
+#include "data/sha256.h"
+#include "data/tokenizer.h"
+#include "tensor/check.h"
+
+namespace dlcm::apps {
+namespace {
+
+namespace fs = std::filesystem;
+using Json = nlohmann::ordered_json;
+
+constexpr size_t kMostFileBytes = size_t{512} << 20;
+constexpr char kEnd[] = "<|endoftext|>";
+
+Json byte_level() {
+  return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
+}
+
+// Puts the token in front of a text, and of the second of a pair.
+Json begin_template(const std::string& token, int32_t id) {
+  const auto special = [&](int type) { return Json{{"SpecialToken", {{"id", token}, {"type_id", type}}}}; };
+  const auto text = [](const char* name, int type) {
+    return Json{{"Sequence", {{"id", name}, {"type_id", type}}}};
+  };
+  Json ids = Json::array({id});
+  Json tokens = Json::array({token});
+  Json field = {{"type", "TemplateProcessing"},
+                {"single", Json::array({special(0), text("A", 0)})},
+                {"pair", Json::array({special(0), text("A", 0), special(1), text("B", 1)})}};
+  field["special_tokens"][token] = {{"id", token}, {"ids", ids}, {"tokens", tokens}};
+  return field;
+}
+
+Json bytes_json() {
+  Json vocabulary = Json::object();
+  for (int byte = 0; byte < 256; ++byte)
+    vocabulary[data::character_of_byte(static_cast<unsigned char>(byte))] = byte;
+  const Json end = {{"id", data::ByteTokenizer().end_id()},
+                    {"content", kEnd},
+                    {"single_word", false},
+                    {"lstrip", false},
+                    {"rstrip", false},
+                    {"normalized", false},
+                    {"special", true}};
+  return {{"version", "1.0"},
+          {"truncation", nullptr},
+          {"padding", nullptr},
+          {"added_tokens", Json::array({end})},
+          {"normalizer", nullptr},
+          {"pre_tokenizer", byte_level()},
+          {"post_processor", nullptr},
+          {"decoder", byte_level()},
+          {"model",
+           {{"type", "BPE"},
+            {"dropout", nullptr},
+            {"unk_token", nullptr},
+            {"continuing_subword_prefix", nullptr},
+            {"end_of_word_suffix", nullptr},
+            {"fuse_unk", false},
+            {"byte_fallback", false},
+            {"ignore_merges", false},
+            {"vocab", vocabulary},
+            {"merges", Json::array()}}}};
+}
+
+// How the token is written.
+std::string token_of(const Json& tokenizer, int32_t id) {
+  if (tokenizer.contains("added_tokens")) {
+    for (const Json& token : tokenizer["added_tokens"]) {
+      if (token["id"] == id) return token["content"];
+    }
+  }
+  for (const auto& [token, number] : tokenizer["model"]["vocab"].items()) {
+    if (number == id) return token;
+  }
+  throw Error(concat("tokenizer.json has no token ", id));
+}
+
+// The file of the model's tokenizer; empty where it is nowhere.
+std::string find_file(const LoadedModel& loaded, const std::string& named) {
+  if (!named.empty()) {
+    const std::string found = tokenizer_file_identity(data::read_file(named, kMostFileBytes));
+    DLCM_CHECK_INPUT(found == loaded.tokenizer, "'", named, "' is '", found, "', but the tokenizer of '",
+                     loaded.path, "' is '", loaded.tokenizer, "'");
+    return named;
+  }
+  for (const std::string& place : loaded.tokenizer_places) {
+    std::error_code error;
+    if (fs::exists(place, error) &&
+        tokenizer_file_identity(data::read_file(place, kMostFileBytes)) == loaded.tokenizer)
+      return place;
+  }
+  return "";
+}
+
+// transformers 5 makes tokenizers of its own of other classes' names. A template of conversations is kept.
+std::string config_text(const Json& tokenizer, const TokenizerFiles& files, const std::string& beside,
+                        int64_t context) {
+  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                 {"bos_token", token_of(tokenizer, files.begin)},
+                 {"eos_token", token_of(tokenizer, files.end)},
+                 {"clean_up_tokenization_spaces", false},
+                 {"model_max_length", context}};
+  std::error_code error;
+  if (!beside.empty() && fs::exists(beside, error)) {
+    const nlohmann::json old = data::read_json(beside, data::read_file(beside, kMostFileBytes));
+    if (old.contains("chat_template")) config["chat_template"] = old["chat_template"];
+  }
+  return config.dump(2) + "\n";
+}
+
+}  // namespace
+
+std::string tokenizer_file_identity(const std::string& file_bytes) {
+  return concat(data::kTokenizerFile, " sha256=", data::sha256(file_bytes));
+}
+
+TokenizerFiles made_tokenizer_files(const LoadedModel& loaded, const std::string& file) {
+  TokenizerFiles files;
+  const bool is_bytes = data::names_bytes(loaded.tokenizer);
+  const std::string from = is_bytes ? "" : find_file(loaded, file);
+  if (!is_bytes && from.empty()) return files;
+  const std::unique_ptr<data::Tokenizer> tokenizer = data::load_tokenizer(is_bytes ? "bytes" : from);
+  Json json = is_bytes ? bytes_json() : Json::parse(data::read_file(from, kMostFileBytes));
+  files.begin = tokenizer->begin_id();
+  files.end = tokenizer->end_id();
+  json["post_processor"] = begin_template(token_of(json, files.begin), files.begin);
+  files.tokenizer = json.dump() + "\n";
+  const std::string beside =
+      is_bytes ? "" : (fs::path(from).parent_path() / data::kTokenizerConfigFile).string();
+  files.tokenizer_config = config_text(json, files, beside, loaded.config.train.context);
+  return files;
+}
+
+}  // namespace dlcm::apps
