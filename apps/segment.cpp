@@ -4,6 +4,7 @@
 
 #include "apps/common/command_line.h"
 #include "apps/common/concept_text.h"
+#include "apps/common/html.h"
 #include "apps/common/json.h"
 #include "apps/common/loaded_model.h"
 #include "apps/common/output_file.h"

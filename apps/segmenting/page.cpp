@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <fstream>
 
+#include "apps/common/html.h"
 #include "tensor/check.h"
 
 namespace dlcm::apps {
@@ -102,38 +102,6 @@ std::string summary(const std::vector<ConceptSpan>& concepts) {
 
 }  // namespace
 
-std::string html_escaped(const std::string& text) {
-  std::string html;
-  for (const char c : text) {
-    switch (c) {
-      case '&':
-        html += "&amp;";
-        break;
-      case '<':
-        html += "&lt;";
-        break;
-      case '>':
-        html += "&gt;";
-        break;
-      case '"':
-        html += "&quot;";
-        break;
-      case '\'':
-        html += "&#39;";
-        break;
-      case '\r':
-        html += "&#13;";
-        break;
-      default: {
-        const auto byte = static_cast<unsigned char>(c);
-        const bool is_allowed = (byte >= 0x20 && byte != 0x7F) || c == '\n' || c == '\t';
-        html += is_allowed ? std::string(1, c) : std::string("\xEF\xBF\xBD");
-      }
-    }
-  }
-  return html;
-}
-
 std::string concept_page(const std::vector<ConceptSpan>& concepts, const std::string& subtitle) {
   std::string html = concat(kHead, "<h1>Concepts</h1>\n<p class=\"note\">", html_escaped(subtitle), "</p>\n");
   if (concepts.empty()) return html + "<p>The text is empty.</p>\n</body>\n</html>\n";
@@ -143,14 +111,6 @@ std::string concept_page(const std::vector<ConceptSpan>& concepts, const std::st
   html += marked_text(concepts);
   html += "<h2>Concepts by length in tokens</h2>\n" + histogram_picture(length_histogram(concepts));
   return html + "</body>\n</html>\n";
-}
-
-bool is_page(const std::string& path) {
-  const std::string beginning = "<!DOCTYPE html>";
-  std::string found(beginning.size(), '\0');
-  std::ifstream file(path, std::ios::binary);
-  file.read(found.data(), static_cast<std::streamsize>(found.size()));
-  return found == beginning;
 }
 
 }  // namespace dlcm::apps

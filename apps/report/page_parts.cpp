@@ -1,0 +1,173 @@
+#include "apps/report/page_parts.h"
+
+namespace dlcm::apps {
+
+// Colours by pairs that people with any colour vision tell apart, as far as eight can be; dashes differ too.
+// Contrast to the paper is at least 4.5.
+const char kReportStyle[] =
+    R"(:root { color-scheme: light dark; --ink: #1b1b1b; --soft: #595959; --rule: #dcdcdc; --paper: #ffffff;
+  --a: #d9e8f7; --b: #fbeaca; --edge: #767676;
+  --c0: #0067a5; --c1: #b8460a; --c2: #00755a; --c3: #9b3f8f; --c4: #7a5f00; --c5: #4b4b4b; --c6: #a3154b; --c7: #1f6f8b; }
+@media (prefers-color-scheme: dark) { :root { --ink: #ececec; --soft: #b0b0b0; --rule: #3a3a3a; --paper: #171717;
+  --a: #1d3d59; --b: #56400f; --edge: #8c8c8c;
+  --c0: #6cb8f0; --c1: #ff9a5c; --c2: #45cfa8; --c3: #e7a3dd; --c4: #e3c44f; --c5: #c9c9c9; --c6: #ff93b0; --c7: #8fdcf0; } }
+* { box-sizing: border-box; }
+[hidden] { display: none !important; }
+body { background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; margin: 0 auto; padding: 0.8rem; max-width: 110rem; }
+h1 { font-size: 1.3rem; margin: 0.3rem 0 0.8rem; overflow-wrap: anywhere; }
+h2 { font-size: 1.1rem; margin: 1.8rem 0 0.6rem; }
+h4 { font-size: 0.95rem; margin: 0.8rem 0 0.2rem; overflow-wrap: anywhere; } h4 small { font-weight: normal; color: var(--soft); }
+p { max-width: 60rem; overflow-wrap: anywhere; }
+.note { color: var(--soft); font-size: 0.85rem; margin: 0.2rem 0; }
+:focus-visible { outline: 2px solid var(--c0); outline-offset: 1px; }
+.scroll { overflow-x: auto; max-width: 100%; }
+table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
+th, td { padding: 0.15rem 0.6rem; text-align: right; border-bottom: 1px solid var(--rule); overflow-wrap: break-word; min-width: 5.5rem; max-width: 16rem; }
+td { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+tbody th { text-align: left; font-weight: normal; color: var(--soft); position: sticky; left: 0; background: var(--paper); min-width: 7rem; max-width: 9.5rem; }
+thead th { vertical-align: bottom; } label { cursor: pointer; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1.4rem 1.2rem; }
+figure { margin: 0; min-width: 0; }
+.unit { color: var(--soft); }
+.legend { list-style: none; display: flex; flex-wrap: wrap; gap: 0 0.9rem; margin: 0.1rem 0; padding: 0; font-size: 0.82rem; }
+.legend li { display: flex; align-items: center; gap: 0.3rem; min-width: 0; max-width: 100%; }
+.legend span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 12rem; }
+.legend b { font-weight: 600; font-variant-numeric: tabular-nums; min-width: 2.6rem; white-space: nowrap; }
+.key { width: 30px; height: 8px; flex: none; vertical-align: middle; }
+.chart { display: block; width: 100%; height: auto; font: 13px system-ui, sans-serif; touch-action: pan-y; }
+.chart text { fill: var(--soft); } .chart .x { text-anchor: middle; } .chart .y, text.reference { text-anchor: end; } text.reference.left { text-anchor: start; }
+.axes path { stroke: var(--soft); fill: none; } .axes .grid { stroke: var(--rule); }
+path.line, path.raw { fill: none; stroke: currentColor; stroke-linejoin: round; }
+path.line { stroke-width: 1.8; } path.raw { stroke-width: 0.8; opacity: 0.3; stroke-dasharray: none; }
+circle { fill: currentColor; }
+path.reference { stroke: var(--soft); fill: none; stroke-dasharray: 1 3; stroke-width: 1.5; } text.reference { font-size: 11.5px; paint-order: stroke; stroke: var(--paper); stroke-width: 4px; stroke-linejoin: round; }
+path.cursor { stroke: var(--ink); stroke-width: 1; fill: none; }
+.c0 { color: var(--c0); } .c1 { color: var(--c1); } .c2 { color: var(--c2); } .c3 { color: var(--c3); }
+.c4 { color: var(--c4); } .c5 { color: var(--c5); } .c6 { color: var(--c6); } .c7 { color: var(--c7); }
+.d1 { stroke-dasharray: 7 3; } .d2 { stroke-dasharray: 2 2.5; } .d3 { stroke-dasharray: 9 3 2 3; } .d4 { stroke-dasharray: 14 4; }
+circle { stroke-dasharray: none; }
+.chooser { display: flex; align-items: center; gap: 0.5rem; margin: 0.5rem 0; max-width: 40rem; }
+.chooser input { flex: 1; min-width: 0; accent-color: var(--c0); height: 2rem; } .chooser output { min-width: 6.5rem; font-variant-numeric: tabular-nums; }
+.chooser button { font: inherit; width: 2.2rem; height: 2rem; }
+.step > div { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: 0 2rem; }
+summary { cursor: pointer; padding: 0.2rem 0; }
+.text { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 1rem; line-height: 1.75; max-width: 60rem; }
+.text i { font-style: normal; padding: 0.1em 0; border-left: 1px solid var(--edge); background: var(--a); }
+.text i:nth-child(even) { background: var(--b); }
+.text i:hover, .text i.told { outline: 2px solid var(--c0); }
+.told-p { position: sticky; bottom: 0; background: var(--paper); border-top: 1px solid var(--rule); padding: 0.2rem 0; } .told-p:empty { display: none; }
+@media (min-width: 40rem) { tbody th { max-width: 20rem; } }
+@media print { .chooser, .told-p { display: none; } }
+)";
+
+const char kReportScript[] = R"js("use strict";
+// A number in about four digits, as the legends have it.
+function shown(value) {
+  const size = Math.abs(value);
+  if (size >= 1e9) return (value / 1e9).toFixed(2) + " G";
+  if (size >= 1e6) return (value / 1e6).toFixed(2) + " M";
+  if (size >= 1e3) return Math.round(value).toLocaleString("en");
+  return String(Number(value.toPrecision(3)));
+}
+function pointsOf(path) {
+  return [...path.getAttribute("d").matchAll(/[ML]([-0-9.]+) ([-0-9.]+)/g)].map((found) => [Number(found[1]), Number(found[2])]);
+}
+// A line across the chart, moved by pointer and arrow keys; the legend then has the curves' numbers there.
+function readable(chart) {
+  const [left, top, width, height] = chart.dataset.frame.split(" ").map(Number);
+  const [low, high] = chart.dataset.range.split(" ").map(Number);
+  const steps = Number(chart.dataset.steps);
+  const logarithmic = "logarithmic" in chart.dataset;
+  const figure = chart.closest("figure");
+  const values = [...figure.querySelectorAll(".legend b")];
+  const latest = values.map((value) => value.textContent);
+  const unit = figure.querySelector(".unit"), unitText = unit.textContent;
+  const cursor = document.createElementNS("http://www.w3.org/2000/svg", "path");
+  cursor.setAttribute("class", "cursor");
+  let curves = null, at = null;
+  const valueOf = (y) => {
+    const share = 1 - (y - top) / height;
+    return logarithmic ? low * Math.pow(high / low, share) : low + share * (high - low);
+  };
+  function show(x) {
+    curves = curves || [...chart.querySelectorAll("path.line")].map(pointsOf);
+    at = Math.min(Math.max(x, left), left + width);
+    cursor.setAttribute("d", `M${at} ${top}v${height}`);
+    chart.append(cursor);
+    unit.textContent = `${unitText}, at step ${Math.round(steps * (at - left) / width).toLocaleString("en")}`;
+    curves.forEach((points, i) => {
+      if (!points.length) return;
+      const nearest = points.reduce((best, point) => Math.abs(point[0] - at) < Math.abs(best[0] - at) ? point : best);
+      values[i].textContent = shown(valueOf(nearest[1]));
+    });
+  }
+  function hide() {
+    at = null;
+    cursor.remove();
+    unit.textContent = unitText;
+    values.forEach((value, i) => { value.textContent = latest[i]; });
+  }
+  chart.tabIndex = 0;
+  chart.addEventListener("pointermove", (event) => {
+    const box = chart.getBoundingClientRect();
+    show((event.clientX - box.left) / box.width * chart.viewBox.baseVal.width);
+  });
+  chart.addEventListener("pointerleave", hide);
+  chart.addEventListener("blur", hide);
+  chart.addEventListener("keydown", (event) => {
+    const moves = {ArrowLeft: -width / 50, ArrowRight: width / 50, Home: -width, End: width};
+    if (event.key === "Escape") hide();
+    if (!(event.key in moves)) return;
+    event.preventDefault();
+    show((at === null ? left + width : at) + moves[event.key]);
+  });
+}
+// One evaluation's samples at a time.
+function chooser(samples) {
+  const views = [...samples.querySelectorAll("details.step")];
+  const box = document.createElement("div");
+  box.className = "chooser";
+  const slider = document.createElement("input");
+  Object.assign(slider, {type: "range", min: 0, max: views.length - 1, value: views.length - 1});
+  slider.setAttribute("aria-label", "Evaluation");
+  const name = document.createElement("output");
+  const show = (i) => {
+    slider.value = i;
+    views.forEach((view, j) => { view.hidden = j !== Number(slider.value); view.open = true; view.querySelector("summary").hidden = true; });
+    name.textContent = views[slider.value].querySelector("summary").textContent;
+    slider.setAttribute("aria-valuetext", name.textContent);
+  };
+  const button = (text, label, move) => {
+    const made = document.createElement("button");
+    made.textContent = text;
+    made.setAttribute("aria-label", label);
+    made.addEventListener("click", () => show(Number(slider.value) + move));
+    return made;
+  };
+  slider.addEventListener("input", () => show(slider.value));
+  box.append(button("\u2039", "Evaluation before", -1), slider, button("\u203a", "Next evaluation", 1), name);
+  samples.prepend(box);
+  show(views.length - 1);
+  // p for those who cannot hover.
+  const told = document.createElement("div");
+  told.className = "told-p note";
+  told.setAttribute("aria-live", "polite");
+  samples.append(told);
+  samples.addEventListener("click", (event) => {
+    const chosen = event.target.closest(".text i");
+    samples.querySelectorAll("i.told").forEach((other) => other.classList.remove("told"));
+    if (chosen) chosen.classList.add("told");
+    told.textContent = chosen ? `\u201c${chosen.textContent.trim()}\u201d: ${chosen.title}` : "";
+  });
+}
+document.querySelectorAll("svg.chart").forEach(readable);
+document.querySelectorAll(".samples").forEach(chooser);
+document.querySelectorAll("input[data-run]").forEach((box) => {
+  box.hidden = false;
+  box.addEventListener("change", () => {
+    document.querySelectorAll(".run" + box.dataset.run).forEach((part) => part.toggleAttribute("hidden", !box.checked));
+  });
+});
+)js";
+
+}  // namespace dlcm::apps

@@ -1,0 +1,127 @@
+#include "apps/report/chart.h"
+
+#include <cmath>
+#include <regex>
+
+#include <doctest/doctest.h>
+
+#include "tests/data/temporary_folder.h"
+
+namespace dlcm::apps {
+namespace {
+
+using test::contains;
+
+Chart chart_of(Curve curve) {
+  Chart chart;
+  chart.title = "Title";
+  chart.series.push_back({"name", 0, std::move(curve), {}, -1, 1});
+  return chart;
+}
+
+struct Place {
+  double x, y;
+};
+
+// The points of each piece of a path of that class.
+std::vector<std::vector<Place>> pieces(const std::string& figure, const std::string& kind) {
+  std::vector<std::vector<Place>> found;
+  std::smatch path;
+  // The key in the legend is the first line.
+  const std::string chart = figure.substr(figure.find("class=\"chart\""));
+  const std::regex paths("<path class=\"" + kind + " [^\"]*\"( data-name=\"[^\"]*\")? d=\"([^\"]*)\"");
+  REQUIRE(std::regex_search(chart, path, paths));
+  const std::string data = path[2];
+  const std::regex points("([ML])([-0-9.]+) ([-0-9.]+)");
+  size_t matched = 0;
+  for (std::sregex_iterator i(data.begin(), data.end(), points), end; i != end; ++i) {
+    if ((*i)[1] == "M") found.emplace_back();
+    found.back().push_back({std::stod((*i)[2]), std::stod((*i)[3])});
+    matched += static_cast<size_t>(i->length());
+  }
+  CHECK(matched == data.size());  // nothing else, such as "nan"
+  return found;
+}
+
+int64_t count(const std::string& text, const std::string& part) {
+  int64_t found = 0;
+  for (size_t at = text.find(part); at != std::string::npos; at = text.find(part, at + 1)) ++found;
+  return found;
+}
+
+}  // namespace
+
+TEST_CASE("chart: a curve from left to right, higher numbers higher up, inside the picture") {
+  const auto found = pieces(figure_of(chart_of({{1, 2}, {50, 8}, {100, 4}}), 0, 100), "line");
+  REQUIRE(found.size() == 1);
+  REQUIRE(found[0].size() == 3);
+  CHECK(found[0][0].x < found[0][1].x);
+  CHECK(found[0][1].x < found[0][2].x);
+  CHECK(found[0][1].y < found[0][2].y);
+  CHECK(found[0][2].y < found[0][0].y);
+  for (const Place& place : found[0]) {
+    CHECK(place.x >= 0);
+    CHECK(place.x <= 400);
+    CHECK(place.y >= 0);
+    CHECK(place.y <= 236);
+  }
+}
+
+TEST_CASE("chart: a gap parts the curve, a lone point is marked, infinity is none") {
+  Curve curve;
+  for (int i = 1; i <= 100; ++i)
+    curve.push_back({static_cast<double>(i), i == 50 || i == 52 ? NAN : 1.0 + i});
+  curve[79].y = INFINITY;
+  const std::string figure = figure_of(chart_of(curve), 0, 100);
+  const auto found = pieces(figure, "line");
+  REQUIRE(found.size() == 4);
+  CHECK(found[1].size() == 1);
+  CHECK(count(figure, "<circle") == 1);
+  CHECK(contains(figure, "3 values are not finite."));
+  CHECK(count(figure_of(chart_of({{1, 2}}), 0, 1), "<circle") == 1);
+  CHECK(contains(figure_of(chart_of({{1, NAN}, {2, NAN}}), 0, 2), "None of its values is finite."));
+}
+
+TEST_CASE("chart: a beginning far above is cut where the curve leaves the picture, and that is said") {
+  Curve curve;
+  for (int i = 1; i <= 1000; ++i) curve.push_back({static_cast<double>(i), 2 + 500.0 / (i * i)});
+  Chart chart = chart_of(curve);
+  const double top = 10;
+  chart.beginning = Beginning::cut;
+  const std::string figure = figure_of(chart, 0, 1000);
+  CHECK(contains(figure, "Cut above: values up to 502."));
+  const auto found = pieces(figure, "line");
+  REQUIRE(found.size() == 1);
+  CHECK(found[0][0].y == doctest::Approx(top));
+  for (const Place& place : found[0]) CHECK(place.y >= top);
+  chart.beginning = Beginning::shown;
+  CHECK_FALSE(contains(figure_of(chart, 0, 1000), "Cut above"));
+}
+
+TEST_CASE("chart: at most about a thousand points, however long the run") {
+  Curve curve;
+  for (int i = 1; i <= 100'000; ++i) curve.push_back({static_cast<double>(i), std::sin(i)});
+  const std::string figure = figure_of(chart_of(curve), 0, 100'000);
+  CHECK(figure.size() < 20'000);
+  CHECK(pieces(figure, "line")[0].size() > 900);
+}
+
+TEST_CASE("chart: names are text, references have theirs, a logarithmic axis has no place for 0") {
+  Chart chart = chart_of({{1, 100}, {2, 0.01}, {3, 0}, {4, 1}});
+  chart.title = "<b>&";
+  chart.series[0].name = "\"><script>";
+  chart.scale = Scale::logarithmic;
+  chart.references = {{"R = 4", 4}, {"R = 4.1", 4.1}};
+  std::string figure = figure_of(chart, 0, 4);
+  CHECK(contains(figure, "&lt;b&gt;&amp;"));
+  CHECK_FALSE(contains(figure, "<script"));
+  CHECK(contains(figure, ">R = 4</text>"));
+  CHECK(contains(figure, "text class=\"reference left\""));  // beside the other, not over it
+  CHECK_FALSE(contains(figure, "data-logarithmic"));
+  chart.series[0].curve[2].y = NAN;
+  figure = figure_of(chart, 0, 4);
+  CHECK(contains(figure, "data-logarithmic"));
+  CHECK(pieces(figure, "line").size() == 2);
+}
+
+}  // namespace dlcm::apps

@@ -1,0 +1,86 @@
+#include "apps/report/recorded_run.h"
+
+#include <cmath>
+#include <filesystem>
+
+#include <doctest/doctest.h>
+
+#include "tests/apps/tiny_model.h"
+
+namespace dlcm::apps {
+namespace {
+
+using namespace dlcm::test;
+
+constexpr char kMetrics[] =
+    "{\"step\":1,\"loss\":5.5,\"tokens_per_concept\":0.0,\"alpha\":0.0}\n"
+    "{\"step\":2,\"loss\":null,\"tokens_per_concept\":0.0,\"alpha\":0.0}\n"
+    "{\"step\":2,\"heldout_loss\":4.5,\"heldout_loss/a b\":4.0,\"heldout_tokens_per_concept\":0.0}\n";
+
+struct Folder {
+  TemporaryFolder folder;
+  std::string run = folder / "the run";
+  explicit Folder(const std::string& metrics) {
+    std::filesystem::create_directories(run);
+    write_bytes(run + "/metrics.jsonl", metrics);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("recorded run: curves by field, the last number of each, domains") {
+  const Folder place(kMetrics);
+  const RecordedRun run = read_run(place.run);
+  CHECK(run.name == "the run");
+  CHECK(run.last_step == 2);
+  REQUIRE(run.metric("loss").size() == 2);
+  CHECK(run.metric("loss")[0].x == 1);
+  CHECK(run.metric("loss")[0].y == 5.5);
+  CHECK(std::isnan(run.metric("loss")[1].y));
+  CHECK(run.last("loss") == 5.5);
+  CHECK(std::isnan(run.last("nothing")));
+  CHECK(run.domains() == std::vector<std::string>{"a b"});
+  CHECK_FALSE(run.config.has_value());
+  CHECK(run.samples.empty());
+}
+
+TEST_CASE("recorded run: fields about concepts only where the model has some") {
+  const Folder place(kMetrics);
+  CHECK_FALSE(read_run(place.run).has_concepts);  // by its numbers
+  CHECK(read_run(place.run).metric("alpha").empty());
+  CHECK(read_run(place.run).metric("heldout_tokens_per_concept").empty());
+  for (const ModelKind kind : {ModelKind::dlcm, ModelKind::transformer}) {
+    const Config config = tiny_config(kind);
+    write_bytes(place.run + "/config.toml", to_toml(config));
+    const RecordedRun run = read_run(place.run);
+    CHECK(run.has_concepts == (kind == ModelKind::dlcm));
+    CHECK(run.metric("alpha").empty() == (kind == ModelKind::transformer));
+    int64_t parameters = 0;
+    for (const nn::Parameter* parameter : make_model(config.model)->parameters())
+      parameters += parameter->shape().numel();
+    CHECK(run.parameters == parameters);
+  }
+}
+
+TEST_CASE("recorded run: a name of its own; an existing folder is not parted at its sign") {
+  const Folder place(kMetrics);
+  CHECK(read_run("a <b>=" + place.run).name == "a <b>");
+  CHECK(read_run("a=" + place.run + "/").folder == place.run + "/");
+  CHECK(read_run(place.run + "/").name == "the run");
+  const std::string equal = place.folder / "x=y";
+  std::filesystem::rename(place.run, equal);
+  CHECK(read_run(equal).name == "x=y");
+  CHECK(read_run("n=" + equal).name == "n");
+}
+
+TEST_CASE("recorded run: what is no run is named; a run that has just begun is one") {
+  const Folder place("");
+  CHECK(read_run(place.run).last_step == 0);
+  CHECK(contains(message_of<InputError>([&] { read_run(place.folder.path()); }), "holds no metrics.jsonl"));
+  CHECK(contains(message_of<InputError>([&] { read_run("name=" + place.folder / "none"); }),
+                 "none' holds no metrics.jsonl: give the --output folder of train"));
+  write_bytes(place.run + "/config.toml", "[model]\nkind = \"x\"\n");
+  CHECK(contains(message_of<InputError>([&] { read_run(place.run); }), "config.toml"));
+}
+
+}  // namespace dlcm::apps
