@@ -113,6 +113,20 @@ BeginAndEnd find_begin_and_end(const std::string& path, const Vocabulary& vocabu
   return {begin ? *begin : *end, end ? *end : *begin};
 }
 
+// None where an added token looks at its neighbours.
+TextCutter make_cutter(const PreTokenizer& pre_tokenizer, const Normalizer& normalizer,
+                       const Vocabulary& vocabulary) {
+  Cuts cuts = normalizer.can_be_cut() ? pre_tokenizer.cuts() : Cuts::none;
+  std::vector<std::string_view> kept;
+  for (const auto* tokens : {&vocabulary.raw, &vocabulary.normalized}) {
+    for (const AddedToken& token : *tokens) {
+      if (token.single_word || token.left_strip || token.right_strip) cuts = Cuts::none;
+      kept.push_back(token.content);
+    }
+  }
+  return {cuts, normalizer.changes_nothing() ? CutCharacters::any : CutCharacters::ascii, kept};
+}
+
 // What one call of encode needs; kept for the next.
 struct Work {
   PieceCache cache;
@@ -132,6 +146,7 @@ struct JsonTokenizer::Parts {
         raw(vocabulary.raw),
         normalized(vocabulary.normalized),
         pairs(vocabulary.byte_ids, vocabulary.merges),
+        cutter(make_cutter(pre_tokenizer, normalizer, vocabulary)),
         ends(find_begin_and_end(path, vocabulary)),
         identity(concat(kTokenizerFile, " sha256=", sha256(file_bytes))) {
     if (vocabulary.ignore_merges) {
@@ -167,6 +182,7 @@ struct JsonTokenizer::Parts {
   AddedTokens raw;
   AddedTokens normalized;
   BytePairs pairs;
+  TextCutter cutter;
   BeginAndEnd ends;
   std::string identity;
   std::unordered_map<std::string, int32_t> whole_pieces;  // with ignore_merges
@@ -278,8 +294,7 @@ void JsonTokenizer::encode(std::string_view text, std::vector<int32_t>& ids) con
 }
 
 size_t JsonTokenizer::last_cut(std::string_view text, size_t from) const {
-  (void)text, (void)from;
-  return 0;
+  return parts_->cutter.last_cut(text, from);
 }
 
 std::string_view JsonTokenizer::decode(int32_t id) const {

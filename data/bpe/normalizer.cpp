@@ -177,14 +177,17 @@ void Normalizer::add(const JsonValue& field, int depth) {
   } else if (type == "Lowercase") {
     steps_.emplace_back(lowercase);
   } else if (type == "Strip") {
+    can_be_cut_ = false;
     const bool left = field["strip_left"].boolean();
     const bool right = field["strip_right"].boolean();
     steps_.emplace_back([left, right](std::string& text) { strip(text, left, right); });
   } else if (type == "Prepend") {
+    can_be_cut_ = false;
     steps_.emplace_back([prefix = std::string(field["prepend"].string())](std::string& text) {
       if (!text.empty()) text.insert(0, prefix);
     });
   } else if (type == "Replace") {
+    can_be_cut_ = false;
     const JsonValue pattern = field["pattern"];
     const bool is_regex = pattern.has("Regex");
     const JsonValue text = pattern[is_regex ? "Regex" : "String"];

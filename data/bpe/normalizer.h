@@ -15,6 +15,8 @@ class Normalizer {
   Normalizer() = default;  // changes nothing
   explicit Normalizer(const JsonValue& field);
   bool changes_nothing() const { return steps_.empty(); }
+  // Whether a text that is cut between two characters of ASCII gives the same in parts.
+  bool can_be_cut() const { return can_be_cut_; }
   // The text must be UTF-8, and is afterwards. May be called by several threads at once.
   void normalize(std::string& text) const;
 
@@ -23,6 +25,7 @@ class Normalizer {
   void add(const JsonValue& field, int depth);
 
   std::vector<Step> steps_;
+  bool can_be_cut_ = true;  // only forms of Unicode and Lowercase: ASCII composes with nothing before it
 };
 
 }  // namespace dlcm::data

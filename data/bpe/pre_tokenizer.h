@@ -33,6 +33,8 @@ class PreTokenizer {
   // As above by regular expressions alone: what the scanners are tested against.
   void split_by_expressions(std::string_view text, const PieceSink& sink) const;
   bool has_scanner() const { return scanner_ != nullptr; }
+  // Where a text may be cut into parts with the same pieces (text_cut.h).
+  Cuts cuts() const { return add_prefix_space_ ? Cuts::none : cuts_of(scanner_); }
 
  private:
   struct Step {

@@ -232,4 +232,10 @@ Scanner find_scanner(std::span<const std::string_view> expressions) {
   return nullptr;
 }
 
+Cuts cuts_of(Scanner scanner) {
+  if (scanner == scan_deepseek) return Cuts::deepseek;
+  if (scanner == scan_gpt2) return Cuts::words;
+  return scanner == nullptr ? Cuts::none : Cuts::words_and_lines;
+}
+
 }  // namespace dlcm::data

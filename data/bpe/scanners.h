@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "data/bpe/piece_batch.h"
+#include "data/bpe/text_cut.h"
 
 namespace dlcm::data {
 
@@ -40,5 +41,8 @@ void scan_qwen2(std::string_view text, PieceBatch& pieces);
 // The scanner that gives the pieces of these expressions, each Split (Isolated) on the pieces of the one
 // before; null where there is none.
 Scanner find_scanner(std::span<const std::string_view> expressions);
+
+// Where the pieces of a scanner may be cut apart; none for null.
+Cuts cuts_of(Scanner scanner);
 
 }  // namespace dlcm::data
