@@ -1,5 +1,6 @@
 #include "data/bpe/pair_changes.h"
 
+#include <span>
 #include <utility>
 
 namespace dlcm::data {
@@ -9,19 +10,20 @@ namespace dlcm::data {
 void PairChanges::apply(PairCounts& counts, PairQueue& queue) {
   for (const Neighbour& neighbour : neighbours_) counts[neighbour.gained_pair] += neighbour.count;
   for (const Neighbour& neighbour : neighbours_) counts[neighbour.lost_pair] -= neighbour.count;
-  uint64_t first = queue.add_words(seen_.size());
+  const std::span<uint32_t> words = queue.add_words(seen_.size());
+  size_t first = 0;
   for (Neighbour& neighbour : neighbours_) {
     neighbour.first = first;
     first += std::exchange(neighbour.words, 0);
   }
   for (const Seen& seen : seen_) {
     Neighbour& neighbour = neighbours_[seen.neighbour];
-    queue.word(neighbour.first + neighbour.words++) = seen.word;
+    words[neighbour.first + neighbour.words++] = seen.word;
   }
   for (const Neighbour& neighbour : neighbours_) {
     *neighbour.index = kNone;
-    const int64_t count = counts[neighbour.gained_pair];
-    if (count > 0) queue.push({count, neighbour.gained_pair, neighbour.first, neighbour.words});
+    queue.push({counts[neighbour.gained_pair], neighbour.gained_pair,
+                words.subspan(neighbour.first, neighbour.words)});
   }
   neighbours_.clear();
   seen_.clear();

@@ -38,7 +38,7 @@ class PairChanges {
     int64_t count = 0;
     uint32_t last_word = kNone;
     uint32_t words = 0;
-    uint64_t first = 0;  // of its words in the queue
+    size_t first = 0;  // of its words among those of all
   };
   struct Seen {
     uint32_t neighbour;

@@ -63,9 +63,11 @@ class PairQueue {
   struct Waiting {
     int64_t count;  // when it was put here
     TokenPair pair;
-    uint64_t first;  // of its words, in the order in which they came
-    uint32_t words;
+    std::span<const uint32_t> words;
   };
+
+  // Pairs that occur less than `least` times are left out: no count grows after its pair was put here.
+  explicit PairQueue(int64_t least) : least_(least) {}
 
   bool empty() const { return heap_.empty(); }
   // The most frequent; of these that of the lowest ids.
@@ -76,28 +78,32 @@ class PairQueue {
     return top;
   }
   void push(const Waiting& waiting) {
+    if (waiting.count < least_) return;
     heap_.push_back(waiting);
     std::push_heap(heap_.begin(), heap_.end(), comes_later);
   }
 
-  // Room for so many words; they are written by the caller.
-  uint64_t add_words(size_t count) {
-    const uint64_t first = words_.size();
-    words_.resize(first + count);
-    return first;
-  }
-  uint32_t& word(uint64_t at) { return words_[at]; }
-  std::span<const uint32_t> words_of(const Waiting& waiting) const {
-    return std::span(words_).subspan(waiting.first, waiting.words);
+  // Memory for so many words, which stays with the queue; the caller fills it.
+  std::span<uint32_t> add_words(size_t count) {
+    if (block_.size() < count) {
+      blocks_.emplace_back(std::max(count, kBlockWords));
+      block_ = blocks_.back();
+    }
+    const std::span<uint32_t> words = block_.first(count);
+    block_ = block_.subspan(count);
+    return words;
   }
 
  private:
+  static constexpr size_t kBlockWords = size_t{1} << 18;
   static bool comes_later(const Waiting& a, const Waiting& b) {
     return a.count != b.count ? a.count < b.count : a.pair.key() > b.pair.key();
   }
 
+  int64_t least_;
   std::vector<Waiting> heap_;
-  std::vector<uint32_t> words_;
+  std::vector<std::vector<uint32_t>> blocks_;
+  std::span<uint32_t> block_;  // what is left of the last one
 };
 
 }  // namespace dlcm::data

@@ -72,6 +72,10 @@ struct Words {
   uint64_t single_bytes = 0;  // occurrences of pieces of one
 
   Words(const PieceCounts& counts, const TokenList& tokens) {
+    size_t bytes = 0;
+    counts.for_each([&](std::string_view piece, uint64_t /*count*/) { bytes += piece.size(); });
+    ids.reserve(bytes);
+    words.reserve(counts.distinct());
     counts.for_each([&](std::string_view piece, uint64_t count) {
       if (piece.size() == 1) {
         single_bytes += count;
@@ -88,7 +92,7 @@ struct Words {
 // A pair of bytes before the first merge.
 struct BytePair {
   int64_t count = 0;
-  uint64_t first = 0;  // of its words in the queue
+  size_t first = 0;  // of its words among those of all
   uint32_t words = 0;
   uint32_t last_word = kNone;
 };
@@ -99,6 +103,7 @@ class Trainer {
       : options_(options),
         tokens_(options.special_tokens),
         words_(counts, tokens_),
+        queue_(std::max<int64_t>(1, options.min_frequency)),
         changes_(static_cast<size_t>(options.vocab_size)) {}
 
   TrainedTokens train(const std::function<void(int64_t)>& progress) {
@@ -106,12 +111,11 @@ class Trainer {
     while (std::cmp_less(tokens_.size(), options_.vocab_size) && !queue_.empty()) {
       PairQueue::Waiting next = queue_.pop();
       const int64_t count = counts_[next.pair];
-      if (count != next.count) {
+      if (count != next.count) {  // it has become rarer
         next.count = count;
         queue_.push(next);
         continue;
       }
-      if (count < std::max<int64_t>(1, options_.min_frequency)) break;
       merge(next);
       if (merges_.size() % kMergesPerCall == 0) progress(static_cast<int64_t>(tokens_.size()));
     }
@@ -153,19 +157,20 @@ void Trainer::queue_byte_pairs() {
     ++pair.words;
     ++all_words;
   });
-  uint64_t first = queue_.add_words(all_words);
+  const std::span<uint32_t> words = queue_.add_words(all_words);
+  size_t first = 0;
   for (size_t i = 0; i < pairs.size(); ++i) {
     BytePair& pair = pairs[i];
     if (pair.words == 0) continue;
     const TokenPair both{byte_ids[i / kBytes], byte_ids[i % kBytes]};
     counts_[both] = pair.count;
-    queue_.push({pair.count, both, first, pair.words});
+    queue_.push({pair.count, both, words.subspan(first, pair.words)});
     pair.first = first;
     first += pair.words;
     pair.last_word = kNone;
   }
   for_each_pair([&](BytePair& pair, uint32_t word, uint64_t /*count*/) {
-    if (std::exchange(pair.last_word, word) != word) queue_.word(pair.first++) = word;
+    if (std::exchange(pair.last_word, word) != word) words[pair.first++] = word;
   });
 }
 
@@ -174,7 +179,7 @@ void Trainer::merge(const PairQueue::Waiting& waiting) {
   merges_.push_back({static_cast<int32_t>(waiting.pair.left), static_cast<int32_t>(waiting.pair.right),
                      static_cast<int32_t>(merged)});
   changes_.begin(waiting.pair, merged);
-  const std::span<const uint32_t> words = queue_.words_of(waiting);
+  const std::span<const uint32_t> words = waiting.words;
   for (size_t i = 0; i < words.size(); ++i) {
     if (i + 2 * kAhead < words.size()) __builtin_prefetch(&words_.words[words[i + 2 * kAhead]]);
     if (i + kAhead < words.size()) {

@@ -7,7 +7,7 @@ using namespace dlcm::data;
 // Ids: a 0, b 1, x 2, y 3; ab becomes 4.
 TEST_CASE("pair changes: what neighbours lose and gain, each word once for a pair") {
   PairCounts counts;
-  PairQueue queue;
+  PairQueue queue(1);
   counts[{2, 0}] = 8;
   counts[{1, 3}] = 3;
   counts[{1, 0}] = 5;
@@ -35,8 +35,7 @@ TEST_CASE("pair changes: what neighbours lose and gain, each word once for a pai
     CHECK(next.pair.left == left);
     CHECK(next.pair.right == right);
     CHECK(next.count == count);
-    const auto found = queue.words_of(next);
-    CHECK(std::vector<uint32_t>(found.begin(), found.end()) == words);
+    CHECK(std::vector<uint32_t>(next.words.begin(), next.words.end()) == words);
   };
   check_next(2, 4, 8, {6, 7});
   check_next(4, 4, 5, {7});

@@ -26,22 +26,23 @@ TEST_CASE("pair counts: as of a map, while the table grows") {
 }
 
 TEST_CASE("pair queue: the highest count, then the lower left id, then the lower right one") {
-  PairQueue queue;
+  PairQueue queue(4);
   CHECK(queue.empty());
-  const uint64_t first = queue.add_words(3);
-  for (uint32_t i = 0; i < 3; ++i) queue.word(first + i) = 10 * i;
-  queue.push({5, {2, 1}, first, 1});
-  queue.push({5, {1, 9}, first + 1, 2});
-  queue.push({9, {7, 7}, first, 3});
-  queue.push({5, {1, 2}, first, 0});
-  queue.push({4, {0, 0}, first, 0});
-  const auto popped = [&](int64_t count, uint32_t left, uint32_t right, const std::vector<uint32_t>& words) {
+  const std::span<uint32_t> words = queue.add_words(3);
+  for (uint32_t i = 0; i < 3; ++i) words[i] = 10 * i;
+  queue.push({5, {2, 1}, words.first(1)});
+  queue.push({5, {1, 9}, words.subspan(1)});
+  queue.push({9, {7, 7}, words});
+  queue.push({5, {1, 2}, {}});
+  queue.push({4, {0, 0}, {}});
+  queue.push({3, {0, 1}, words});  // too rare
+  const auto popped = [&](int64_t count, uint32_t left, uint32_t right,
+                          const std::vector<uint32_t>& expected) {
     const PairQueue::Waiting top = queue.pop();
     CHECK(top.count == count);
     CHECK(top.pair.left == left);
     CHECK(top.pair.right == right);
-    const auto found = queue.words_of(top);
-    CHECK(std::vector<uint32_t>(found.begin(), found.end()) == words);
+    CHECK(std::vector<uint32_t>(top.words.begin(), top.words.end()) == expected);
   };
   popped(9, 7, 7, {0, 10, 20});
   popped(5, 1, 2, {});
@@ -49,4 +50,18 @@ TEST_CASE("pair queue: the highest count, then the lower left id, then the lower
   popped(5, 2, 1, {0});
   popped(4, 0, 0, {});
   CHECK(queue.empty());
+}
+
+TEST_CASE("pair queue: memory for words stays where it is") {
+  PairQueue queue(1);
+  std::vector<std::span<uint32_t>> all;
+  for (const size_t count :
+       {size_t{3}, size_t{0}, size_t{300000}, size_t{100000}, size_t{262144}, size_t{1}}) {
+    all.push_back(queue.add_words(count));
+    REQUIRE(all.back().size() == count);
+    std::fill(all.back().begin(), all.back().end(), static_cast<uint32_t>(all.size()));
+  }
+  for (size_t i = 0; i < all.size(); ++i) {
+    CHECK(std::all_of(all[i].begin(), all[i].end(), [&](uint32_t word) { return word == i + 1; }));
+  }
 }
