@@ -78,5 +78,6 @@ cat >&2 <<END
   $programs/generate --checkpoint "$model" --prompt "Father Brown " --max-tokens 400
   $programs/segment --checkpoint "$model" --html concepts.html "Alice was beginning to get very tired."
   $programs/evaluate --checkpoint "$model" --data "$data/heldout-00000.h5"
+  $programs/report --output run.html "$model"
   $programs/train --config apps/configs/quickstart.toml --set schedule.steps=1000 --data "$data" --output runs/longer
 END

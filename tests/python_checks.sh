@@ -1,7 +1,7 @@
 #!/bin/sh
-# Files that the programs have written, read by the libraries that others read them with: h5py, safetensors, TensorBoard,
-# tokenizers and transformers; and models of transformers in our programs. Installs them from PyPI in a virtual environment
-# of its own, which is removed (with PyTorch 6 GB, a minute).
+# Files that the programs have written, read by what others read them with: h5py, safetensors, TensorBoard, tokenizers,
+# transformers, a browser; and models of transformers in our programs. Installs the libraries from PyPI in a virtual
+# environment of its own, which is removed (with PyTorch 6 GB, a minute), the browser with apt.
 #
 #   sh tests/python_checks.sh DIR     results of apps/quickstart.sh, as in its DLCM_QUICKSTART_DIR
 set -eu
@@ -12,7 +12,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install -q --disable-pip-version-check --no-cache-dir --no-compile \
-  h5py numpy safetensors tensorboard tokenizers torch transformers
+  h5py numpy playwright safetensors tensorboard tokenizers torch transformers
 python=$work/venv/bin/python
 
 build/apps/evaluate --checkpoint "$run/model" --data "$run/data" --max-tokens 5000 --dump "$work/dump.h5" >"$work/evaluated" 2>&1
@@ -50,7 +50,11 @@ train
 rm "$work/resumed/checkpoints/step-00000006.h5"
 train --resume
 [ "$(find "$work/resumed" -name 'events.out.tfevents.*' | wc -l)" = 2 ]
-for folder in "$run/model" "$work/resumed"; do
+# And a run with domains.
+build/apps/tokenize --heldout 0.1 --domain books=data/text/gutenberg.jsonl --domain code=dlcm --output "$work/domains" >/dev/null
+build/apps/train --config apps/configs/quickstart.toml --set schedule.steps=4 --set schedule.warmup=2 --set train.evaluate_every=2 \
+  --set train.evaluate_tokens=2000 --data "$work/domains" --output "$work/domain run" 2>"$work/trained" || { cat "$work/trained" >&2; exit 1; }
+for folder in "$run/model" "$work/resumed" "$work/domain run"; do
   "$python" tests/check_event_files.py "$folder" 2>"$work/messages" || { cat "$work/messages" >&2; exit 1; }
 done
 
@@ -61,3 +65,6 @@ if ! "$python" tests/goldens/hugging_face.py check build "$run" >"$work/compared
   exit 1
 fi
 cat "$work/compared"
+
+sh apps/install_dependencies.sh chromium-headless-shell fonts-dejavu-core
+"$python" tests/report_page.py "$run/model" "$work/domain run"

@@ -18,7 +18,7 @@ std::vector<double> linear_ticks(const Range& range, int most) {
     const double last = std::floor(range.high / unit + 1e-9);
     if (last - first + 1 > most) continue;
     std::vector<double> ticks;
-    for (double i = first; i <= last; ++i) ticks.push_back(i * unit);
+    for (double i = first; i <= last; ++i) ticks.push_back(i * unit + 0.0);  // 0, not -0
     return ticks;
   }
   return {};
@@ -66,11 +66,15 @@ std::string formatted(const char* format, double value) {
   return text.data();
 }
 
-// "3e-05" as "3e-5".
+// "3.500e-05" as "3.5e-5".
 std::string short_exponent(std::string text) {
-  const size_t sign = text.find("e-0");
-  if (sign != std::string::npos) text.erase(sign + 2, 1);
-  return text;
+  const size_t exponent = text.find('e');
+  if (exponent == std::string::npos) return text;
+  if (text[exponent + 2] == '0') text.erase(exponent + 2, 1);
+  const size_t point = text.find('.');
+  if (point == std::string::npos) return text;
+  const size_t last = text.find_last_not_of('0', exponent - 1);
+  return text.erase(last == point ? point : last + 1, exponent - (last == point ? point : last + 1));
 }
 
 }  // namespace
@@ -84,7 +88,7 @@ Axis axis_over(const Range& range, Scale scale, int most_ticks) {
   Axis axis{range, range.low > 0 ? scale : Scale::linear, {}};
   const double size = std::max(std::abs(range.low), std::abs(range.high));
   // Nearer together than that, numbers cannot be told apart by their ticks.
-  if (range.high - range.low < 1e-5 * size || size == 0) {
+  if (range.high - range.low < 1e-4 * size || size == 0) {
     const double widening = size == 0 ? 1 : 0.1 * size;
     axis.range = {range.low - (range.low == 0 ? 0 : widening), range.high + widening};
   }
@@ -95,11 +99,16 @@ Axis axis_over(const Range& range, Scale scale, int most_ticks) {
 
 std::string tick_text(double value) {
   const double size = std::abs(value);
-  if (size >= 1e9) return formatted("%.5gG", value / 1e9);
-  if (size >= 1e6) return formatted("%.5gM", value / 1e6);
-  if (size >= 1e4) return formatted("%.5gk", value / 1e3);
+  if (size >= 1e9) return formatted("%.6gG", value / 1e9);
+  if (size >= 1e6) return formatted("%.6gM", value / 1e6);
+  if (size >= 1e4) return formatted("%.6gk", value / 1e3);
   if (size >= 1e3) return with_commas(formatted("%.6g", value));
-  return short_exponent(formatted("%.6g", size < 1e-300 ? 0 : value));
+  // Zeros after the point take more room than an exponent.
+  return short_exponent(formatted(size < 1e-3 && size > 0 ? "%.3e" : "%.6g", value));
+}
+
+std::string step_text(int64_t step) {
+  return with_commas(std::to_string(step));
 }
 
 std::string number_text(double value) {

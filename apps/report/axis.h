@@ -1,6 +1,7 @@
 // Axes of a chart: what they reach, where their ticks are and how numbers are written.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,8 @@ Axis axis_over(const Range& range, Scale scale, int most_ticks);
 
 // Of a tick: "0.25", "1,500", "20k", "1.5M", "3e-5".
 std::string tick_text(double value);
+// "100,000".
+std::string step_text(int64_t step);
 // Of a number in a table or a legend, four digits: "2.697", "12,870", "3.89 M", "4.5e-05"; an en dash where
 // it is not finite.
 std::string number_text(double value);

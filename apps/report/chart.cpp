@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <utility>
 
 #include "apps/common/html.h"
 #include "tensor/check.h"
@@ -12,9 +13,10 @@ namespace {
 
 // Units of the picture's own; on a page it is 330 to 600 pixels wide.
 constexpr double kWidth = 400, kHeight = 236;
-constexpr double kLeft = 50, kRight = 18, kTop = 10, kBottom = 40;
-constexpr double kInnerWidth = kWidth - kLeft - kRight, kInnerHeight = kHeight - kTop - kBottom;
-constexpr double kNameHeight = 14;  // of a reference
+constexpr double kRight = 18, kTop = 10, kBottom = 40;
+constexpr double kInnerHeight = kHeight - kTop - kBottom;
+constexpr double kLeastLeft = 50, kDigitWidth = 8.4;  // digits of the widest common fonts
+constexpr double kNameHeight = 14;                    // of a reference
 constexpr size_t kMostPoints = 1000;
 constexpr size_t kMostMarks = 30;  // points of a curve that are marked
 constexpr double kFirstShare = 0.05, kNoiseShare = 0.005;
@@ -32,8 +34,18 @@ std::string style_class(size_t style) {
 
 // Where numbers are in the picture.
 struct Frame {
+  Frame(Axis steps, Axis values) : x(std::move(steps)), y(std::move(values)) {
+    std::erase_if(x.ticks, [](double step) { return step != std::round(step); });
+    for (const double tick : y.ticks) {
+      left = std::max(left, kDigitWidth * static_cast<double>(tick_text(tick).size()) + 8);
+    }
+    width = kWidth - kRight - left;
+  }
+
   Axis x, y;
-  double across(double step) const { return kLeft + kInnerWidth * x.share(step); }
+  double left = kLeastLeft;  // room for the numbers of y
+  double width = 0;
+  double across(double step) const { return left + width * x.share(step); }
   double down(double value) const { return kTop + kInnerHeight * (1 - y.share(value)); }
 };
 
@@ -106,17 +118,17 @@ std::string axes(const Frame& frame) {
   std::string svg = "<g class=\"axes\">\n";
   for (const double tick : frame.y.ticks) {
     const double y = frame.down(tick);
-    svg += concat("<path class=\"grid\" d=\"M", kLeft, ' ', number(y), 'h', kInnerWidth,
-                  "\"/><text class=\"y\" x=\"", kLeft - 6, "\" y=\"", number(y + 4.5), "\">", tick_text(tick),
-                  "</text>\n");
+    svg += concat("<path class=\"grid\" d=\"M", frame.left, ' ', number(y), 'h', frame.width,
+                  "\"/><text class=\"y\" x=\"", frame.left - 6, "\" y=\"", number(y + 4.5), "\">",
+                  tick_text(tick), "</text>\n");
   }
   for (const double tick : frame.x.ticks) {
     const double x = frame.across(tick);
     svg += concat("<path d=\"M", number(x), ' ', bottom, "v4\"/><text class=\"x\" x=\"", number(x), "\" y=\"",
                   bottom + 17, "\">", tick_text(tick), "</text>\n");
   }
-  return svg + concat("<path d=\"M", kLeft, ' ', kTop, 'V', bottom, 'h', kInnerWidth,
-                      "\"/><text class=\"x\" x=\"", kLeft + kInnerWidth / 2, "\" y=\"", kHeight - 6,
+  return svg + concat("<path d=\"M", frame.left, ' ', kTop, 'V', bottom, 'h', frame.width,
+                      "\"/><text class=\"x\" x=\"", frame.left + frame.width / 2, "\" y=\"", kHeight - 6,
                       "\">step</text>\n</g>\n");
 }
 
@@ -130,12 +142,13 @@ References references_of(const Chart& chart, const Frame& frame) {
   for (size_t i = 0; i < chart.references.size(); ++i) {
     const double y = frame.down(chart.references[i].y);
     if (!is_inside(y)) continue;
-    svg.lines += concat("<path class=\"reference\" d=\"M", kLeft, ' ', number(y), 'h', kInnerWidth, "\"/>\n");
+    svg.lines +=
+        concat("<path class=\"reference\" d=\"M", frame.left, ' ', number(y), 'h', frame.width, "\"/>\n");
     const bool is_left = std::abs(named[0] - y) < kNameHeight;
     if (is_left && std::abs(named[1] - y) < kNameHeight) continue;  // it would cover another
     named[is_left ? 1 : 0] = y;
     svg.names += concat("<text class=\"reference", is_left ? " left" : "", "\" x=\"",
-                        is_left ? kLeft + 4 : kWidth - kRight - 4, "\" y=\"", number(y - 4), "\">",
+                        is_left ? frame.left + 4 : kWidth - kRight - 4, "\" y=\"", number(y - 4), "\">",
                         html_escaped(chart.references[i].name), "</text>\n");
   }
   return svg;
@@ -173,10 +186,11 @@ std::string description(const Chart& chart) {
       text += "no numbers. ";
       continue;
     }
-    text +=
-        concat("from ", number_text(series.curve.front().y), " at step ", tick_text(series.curve.front().x),
-               " to ", number_text(series.curve.back().y), " at step ", tick_text(series.curve.back().x),
-               ", lowest ", number_text(range->low), ", highest ", number_text(range->high), ". ");
+    text += concat("from ", number_text(series.curve.front().y), " at step ",
+                   step_text(static_cast<int64_t>(series.curve.front().x)), " to ",
+                   number_text(series.curve.back().y), " at step ",
+                   step_text(static_cast<int64_t>(series.curve.back().x)), ", lowest ",
+                   number_text(range->low), ", highest ", number_text(range->high), ". ");
   }
   return text;
 }
@@ -230,7 +244,7 @@ std::string figure_of(const Chart& chart, size_t number, double last_step) {
   std::string html = heading + legend(chart);
   html += concat("<svg class=\"chart\" role=\"img\" aria-labelledby=\"chart", number,
                  "\" aria-describedby=\"desc", number, "\" viewBox=\"0 0 ", kWidth, ' ', kHeight,
-                 "\" data-frame=\"", kLeft, ' ', kTop, ' ', kInnerWidth, ' ', kInnerHeight,
+                 "\" data-frame=\"", frame.left, ' ', kTop, ' ', frame.width, ' ', kInnerHeight,
                  "\" data-steps=\"", frame.x.range.high, "\" data-range=\"", frame.y.range.low, ' ',
                  frame.y.range.high, "\"", frame.y.scale == Scale::logarithmic ? " data-logarithmic" : "",
                  ">\n<desc id=\"desc", number, "\">", html_escaped(description(chart)), "</desc>\n");

@@ -42,7 +42,7 @@ std::vector<Quantity> by_domain(const std::vector<RecordedRun>& runs, const std:
     for (const std::string& domain : run.domains()) domains.insert(domain);
   }
   std::vector<Quantity> quantities = {{field, "all"}};
-  for (const std::string& domain : domains) quantities.push_back({field + "/" + domain, domain});
+  for (const std::string& domain : domains) quantities.push_back({of_domain(field, domain), domain});
   return quantities;
 }
 
@@ -85,12 +85,13 @@ std::vector<Panel> panels_of(const std::vector<RecordedRun>& runs) {
        .quantities = {{"gradient_norm", "gradient norm", kNoisy}},
        .scale = logarithmic},
       {.title = "Learning rates",
-       .unit = "per step",
+       .unit = "\u00d7 10\u207b\u00b3",
        .quantities = {{"rate_token", "token"},
                       {"rate_concept", "concept"},
                       {"rate_other", "other"},
                       {"rate_boundary", "boundary"}},
-       .from_zero = true},
+       .from_zero = true,
+       .factor = 1e3},
       {.title = "Sharpening temperature",
        .unit = "alpha",
        .quantities = {{"alpha", "alpha"}},

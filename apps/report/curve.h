@@ -14,8 +14,9 @@ struct Point {
 // Ascending in x.
 using Curve = std::vector<Point>;
 
-// The mean of the points up to `reach` before and after each, of fewer near the ends, so that it has no bias
-// there. Gaps count nowhere; where all are gaps there is one.
+// The mean of the points up to `reach` before and after each; near the ends of as many on both sides, so that
+// it has no bias there, but for the last quarter of `reach`, where noise would be all there is. Gaps count
+// nowhere; where all are gaps there is one.
 Curve smoothed(const Curve& curve, size_t reach);
 
 // At most `most` points, at least 4: of equal parts the lowest and the highest, and both ends, so that no

@@ -13,7 +13,10 @@
 namespace dlcm::apps {
 namespace {
 
+constexpr size_t kMostNamed = 4;  // runs, in the title
+
 std::string title_of(const std::vector<RecordedRun>& runs) {
+  if (runs.size() > kMostNamed) return concat(runs.size(), " runs");
   std::string names;
   for (const RecordedRun& run : runs) names += (names.empty() ? "" : ", ") + run.name;
   return names;

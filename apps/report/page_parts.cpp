@@ -23,7 +23,7 @@ p { max-width: 60rem; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; max-width: 100%; }
 table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.15rem 0.6rem; text-align: right; border-bottom: 1px solid var(--rule); overflow-wrap: break-word; min-width: 5.5rem; max-width: 16rem; }
-td { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+td { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; } .wrap td { white-space: normal; overflow-wrap: anywhere; }
 tbody th { text-align: left; font-weight: normal; color: var(--soft); position: sticky; left: 0; background: var(--paper); min-width: 7rem; max-width: 9.5rem; }
 thead th { vertical-align: bottom; } label { cursor: pointer; }
 .charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1.4rem 1.2rem; }
@@ -31,7 +31,7 @@ figure { margin: 0; min-width: 0; }
 .unit { color: var(--soft); }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 0 0.9rem; margin: 0.1rem 0; padding: 0; font-size: 0.82rem; }
 .legend li { display: flex; align-items: center; gap: 0.3rem; min-width: 0; max-width: 100%; }
-.legend span { overflow: hidden; text-overflow: ellipsis; white-space: nowrap; max-width: 12rem; }
+.legend span { overflow-wrap: anywhere; line-height: 1.25; }
 .legend b { font-weight: 600; font-variant-numeric: tabular-nums; min-width: 2.6rem; white-space: nowrap; }
 .key { width: 30px; height: 8px; flex: none; vertical-align: middle; }
 .chart { display: block; width: 100%; height: auto; font: 13px system-ui, sans-serif; touch-action: pan-y; }

@@ -64,6 +64,10 @@ bool has_concepts(const RecordedRun& run) {
 
 }  // namespace
 
+std::string of_domain(const std::string& field, const std::string& domain) {
+  return concat(field, "/", domain);
+}
+
 const Curve& RecordedRun::metric(const std::string& field) const {
   static const Curve none;
   const auto found = metrics.find(field);

@@ -22,6 +22,9 @@ struct RecordedSample {
   std::vector<double> p;
 };
 
+// "FIELD/DOMAIN": the field of one domain.
+std::string of_domain(const std::string& field, const std::string& domain);
+
 struct RecordedRun {
   std::string name;
   std::string folder;

@@ -60,7 +60,7 @@ std::string step_view(const std::vector<RecordedRun>& runs, int64_t step, bool i
     }
   }
   std::string html = concat("<details class=\"step\"", is_last ? " open" : "", "><summary>Step ",
-                            tick_text(static_cast<double>(step)), "</summary>\n<div>\n");
+                            step_text(step), "</summary>\n<div>\n");
   for (const auto& [domain, sections] : by_domain) html += sections;
   return html + "</div>\n</details>\n";
 }

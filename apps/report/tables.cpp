@@ -39,7 +39,8 @@ double median(const Curve& curve) {
 }
 
 std::string kind_text(const RecordedRun& run) {
-  return run.has_concepts ? "DLCM" : "transformer";
+  if (run.has_concepts) return "DLCM";
+  return run.config ? "transformer" : "\u2013";  // a run that has not begun has no concepts either
 }
 
 std::string target_text(const RecordedRun& run) {
@@ -48,9 +49,8 @@ std::string target_text(const RecordedRun& run) {
 }
 
 std::string steps_text(const RecordedRun& run) {
-  const std::string done = tick_text(static_cast<double>(run.last_step));
-  if (!run.config) return done;
-  return done + " of " + tick_text(static_cast<double>(run.config->schedule.steps));
+  if (!run.config) return step_text(run.last_step);
+  return step_text(run.last_step) + " of " + step_text(run.config->schedule.steps);
 }
 
 std::string memory_text(const RecordedRun& run) {
@@ -75,12 +75,12 @@ std::string rows_by_domain(const std::vector<RecordedRun>& runs, const std::stri
   std::set<std::string> domains;
   for (const RecordedRun& run : runs) {
     for (const std::string& domain : run.domains()) {
-      if (!run.metric(field + "/" + domain).empty()) domains.insert(domain);
+      if (!run.metric(of_domain(field, domain)).empty()) domains.insert(domain);
     }
   }
   std::string html = row(name, runs, last_of(field));
   for (const std::string& domain : domains) {
-    html += row(name + ", " + domain, runs, last_of(field + "/" + domain));
+    html += row(concat(name, ", ", domain), runs, last_of(of_domain(field, domain)));
   }
   return html;
 }
@@ -107,7 +107,7 @@ struct Extremes {
 Extremes extremes_of(const RecordedRun& run, size_t back) {
   Extremes extremes;
   for (const std::string& domain : run.domains()) {
-    const Curve& curve = run.metric(concat(kConceptField, "/", domain));
+    const Curve& curve = run.metric(of_domain(kConceptField, domain));
     if (back >= curve.size()) continue;
     const double value = curve[curve.size() - 1 - back].y;
     if (!std::isfinite(value) || value <= 0) continue;
@@ -151,7 +151,9 @@ std::string runs_table(const std::vector<RecordedRun>& runs) {
   html += row("tokens per second, median", runs,
               [](const RecordedRun& run) { return number_text(median(run.metric("tokens_per_second"))); });
   html += row("memory of tensors, most", runs, memory_text);
-  html += row("folder", runs, [](const RecordedRun& run) { return run.folder; });
+  html += "<tr class=\"wrap\"><th scope=\"row\">folder</th>";
+  for (const RecordedRun& run : runs) html += "<td>" + html_escaped(run.folder) + "</td>";
+  html += "</tr>\n";
   return html + "</tbody></table></div>\n";
 }
 
@@ -195,7 +197,7 @@ std::string evaluations_table(const RecordedRun& run) {
   html += "</tr></thead>\n<tbody>\n";
   for (const size_t i : evenly_chosen(losses.size(), kMostEvaluations)) {
     const double step = losses[i].x;
-    html += "<tr><th scope=\"row\">" + tick_text(step) + "</th>";
+    html += "<tr><th scope=\"row\">" + step_text(static_cast<int64_t>(step)) + "</th>";
     for (const std::string& field : fields) {
       const Curve& curve = run.metric(field);
       const auto point =

@@ -1,4 +1,4 @@
-// The folder that a run writes: config.toml, metrics.jsonl, checkpoints/.
+// The folder that a run writes: config.toml, metrics.jsonl, samples.jsonl, checkpoints/.
 #pragma once
 
 #include <string>

@@ -31,16 +31,19 @@ void check_refused(const ProgramRun& run, int code, const std::string& part) {
 
 TEST_CASE("program report: a DLCM and a transformer on one page; under way; refusals") {
   const TrainingPlace place;
-  REQUIRE(place.train("dlcm") == 0);
-  REQUIRE(place.train("plain", {"--set", "model.kind=transformer", "--set", "model.token.layers=1"}) == 0);
+  const Words brief = {"--set", "schedule.steps=12", "--set", "train.evaluate_every=4"};
+  Words transformer = brief;
+  transformer.insert(transformer.end(), {"--set", "model.kind=transformer", "--set", "model.token.layers=1"});
+  REQUIRE(place.train("dlcm", brief) == 0);
+  REQUIRE(place.train("plain", transformer) == 0);
   const std::string dlcm = place.folder / "dlcm", plain = place.folder / "plain";
   const std::string page = place.folder / "page.html";
 
   const ProgramRun one = report(quoted(dlcm));
   CHECK(one.code == 0);
   CHECK(one.output.starts_with("<!DOCTYPE html>"));
-  for (const char* part : {"<b>Loss</b>", "<b>Held-out text, thresholded</b>", "<summary>Step 28</summary>",
-                           "30 of 30", "<i title=\"p ", ">R = 4</text>"}) {
+  for (const char* part : {"<b>Loss</b>", "<b>Held-out text, thresholded</b>", "<summary>Step 8</summary>",
+                           "12 of 12", "<i title=\"p ", ">R = 4</text>"}) {
     CAPTURE(part);
     CHECK(contains(one.output, part));
   }
@@ -58,7 +61,7 @@ TEST_CASE("program report: a DLCM and a transformer on one page; under way; refu
   std::ofstream(dlcm + "/samples.jsonl", std::ios::app) << "{\"st";
   CHECK(report(quoted(dlcm)).output == one.output);
   std::ofstream(dlcm + "/metrics.jsonl", std::ios::app) << "\n";
-  check_refused(report(quoted(dlcm)), 2, "metrics.jsonl, line 36: not a line that train writes");
+  check_refused(report(quoted(dlcm)), 2, "metrics.jsonl, line 16: not a line that train writes");
   check_refused(report(quoted(place.folder / "none")), 2, "holds no metrics.jsonl");
   check_refused(report("--output" + quoted(plain + "/config.toml") + quoted(plain)), 2,
                 "is not a page of HTML");

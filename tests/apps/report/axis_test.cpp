@@ -58,6 +58,9 @@ TEST_CASE("axis: ticks of any range, tiny, huge, negative, of one number, logari
 
 TEST_CASE("axis: numbers as people write them") {
   CHECK(tick_text(0) == "0");
+  CHECK(tick_text(axis_over({0, 1}, Scale::linear, 6).ticks[0]) == "0");
+  CHECK(step_text(1) == "1");
+  CHECK(step_text(1'234'567) == "1,234,567");
   CHECK(tick_text(0.1 + 0.2) == "0.3");
   CHECK(tick_text(-0.25) == "-0.25");
   CHECK(tick_text(1500) == "1,500");
@@ -65,7 +68,10 @@ TEST_CASE("axis: numbers as people write them") {
   CHECK(tick_text(1.5e6) == "1.5M");
   CHECK(tick_text(2e9) == "2G");
   CHECK(tick_text(3e-5) == "3e-5");
+  CHECK(tick_text(-2.5e-4) == "-2.5e-4");
+  CHECK(tick_text(0.001) == "0.001");
   CHECK(tick_text(1e-12) == "1e-12");
+  CHECK(tick_text(1e-300) == "1e-300");
   CHECK(number_text(2.69712) == "2.697");
   CHECK(number_text(12870.4) == "12,870");
   CHECK(number_text(-12870.4) == "-12,870");

@@ -26,6 +26,8 @@ TEST_CASE("curve: a mean of as many points on both sides, fewer near the ends; g
     CHECK(means[i].x == line[i].x);
     CHECK(means[i].y == doctest::Approx(line[i].y));
   }
+  Curve noise = waves(1000);
+  for (const Point& point : smoothed(noise, 40)) CHECK(std::abs(point.y) < 0.25);
   const Curve gap = smoothed({{1, 3}, {2, NAN}, {3, 9}, {4, INFINITY}, {5, NAN}}, 1);
   CHECK(gap[0].y == 3);
   CHECK(gap[1].y == 6);

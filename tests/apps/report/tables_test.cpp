@@ -66,9 +66,13 @@ TEST_CASE("tables: runs side by side, what is not known as a dash, markup as tex
   dlcm.metrics["heldout_loss"] = {{10, 2.5}};
   RecordedRun other;
   other.name = "other";
+  RecordedRun plain = other;
+  plain.config = Config();
+  plain.config->model.kind = ModelKind::transformer;
+  CHECK(contains(runs_table({dlcm, plain, other}),
+                 "<tr><th scope=\"row\">model</th><td>DLCM</td><td>transformer</td><td>\u2013</td></tr>"));
   const std::string html = runs_table({dlcm, other});
   CHECK(contains(html, "a&lt;b&gt;"));
-  CHECK(contains(html, "<tr><th scope=\"row\">model</th><td>DLCM</td><td>transformer</td></tr>"));
   CHECK(contains(html, "parameters</th><td>3.89 M</td><td>\u2013</td>"));
   CHECK(contains(html, "steps</th><td>1,500 of 2,000</td><td>0</td>"));
   CHECK(contains(html, "tokens per concept, &lt;i&gt;</th><td>4</td><td>\u2013</td>"));
@@ -89,7 +93,7 @@ TEST_CASE("tables: every evaluation, of many some with both ends") {
   CHECK(html.size() < 10'000);
   CHECK(contains(html, ">bits_per_byte/a&quot;b</th>"));
   CHECK(contains(html, "<th scope=\"row\">10</th><td>8.125</td><td>1</td>"));
-  CHECK(contains(html, "<th scope=\"row\">10k</th><td>\u2013</td><td>0.001</td>"));
+  CHECK(contains(html, "<th scope=\"row\">10,000</th><td>\u2013</td><td>0.001</td>"));
 }
 
 }  // namespace dlcm::apps
