@@ -28,6 +28,9 @@ class ModelTokenizer final : public data::Tokenizer {
   std::vector<int32_t> prompt_begin() const override { return text_.begin; }
   bool ends_text(int32_t id) const override;
   void encode(std::string_view text, std::vector<int32_t>& ids) const override;
+  size_t last_cut(std::string_view text, size_t from) const override {
+    return tokenizer_->last_cut(text, from);
+  }
   // Empty also for an id that ends a text, and for one that the model has and the tokenizer has not.
   std::string_view decode(int32_t id) const override;
 

@@ -4,6 +4,7 @@
 #include <array>
 #include <filesystem>
 #include <map>
+#include <nlohmann/json.hpp>
 
 #include "apps/common/config_keys.h"
 #include "apps/hugging_face/folder_tokenizer.h"

@@ -22,9 +22,9 @@ void add_template(const JsonValue& field, std::vector<int32_t>& begin) {
       behind = true;
       continue;
     }
-    const std::string& name = piece["SpecialToken"]["id"].string();
+    const std::string_view name = piece["SpecialToken"]["id"].string();
     if (behind) piece.refuse(concat("a token behind the text, '", data::shown(name), "', is not supported"));
-    const JsonValue ids = field["special_tokens"][name.c_str()]["ids"];
+    const JsonValue ids = field["special_tokens"][name]["ids"];
     for (size_t j = 0; j < ids.size(); ++j) {
       begin.push_back(static_cast<int32_t>(ids.element(j).integer(0, kLargestSize)));
     }
@@ -32,8 +32,8 @@ void add_template(const JsonValue& field, std::vector<int32_t>& begin) {
 }
 
 std::vector<int32_t> prompt_begin_in(const std::string& path) {
-  const nlohmann::json json = data::read_json(path, data::read_file(path, kMostFileBytes));
-  const JsonValue root(json, concat("'", path, "'"));
+  const data::JsonDocument json(path, data::read_file(path, kMostFileBytes));
+  const JsonValue root = json.root();
   std::vector<int32_t> begin;
   if (!root.has("post_processor")) return begin;
   const JsonValue field = root["post_processor"];

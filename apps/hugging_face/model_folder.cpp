@@ -44,8 +44,8 @@ std::vector<int32_t> ids_at(const JsonValue& json, const char* key) {
 std::vector<int32_t> text_ends(const std::string& folder, const JsonValue& config) {
   const std::string path = in_folder(folder, kGenerationConfigFile);
   if (!fs::exists(path)) return ids_at(config, "eos_token_id");
-  const nlohmann::json json = data::read_json(path, data::read_file(path, kMostConfigBytes));
-  return ids_at(JsonValue(json, concat("'", path, "'")), "eos_token_id");
+  const data::JsonDocument json(path, data::read_file(path, kMostConfigBytes));
+  return ids_at(json.root(), "eos_token_id");
 }
 
 // The identity of the tokenizer of the model's shards.
@@ -54,7 +54,8 @@ std::string identity_of(const std::string& tokenizer_file, const JsonValue& conf
   const std::string file = tokenizer_file_identity(data::read_file(tokenizer_file, kMostTokenizerBytes));
   if (!config.has(kTokenizerKey)) return file;
   const JsonValue both = config[kTokenizerKey];
-  return both["file"].string() == file ? both["identity"].string() : file;  // or it has been replaced
+  return both["file"].string() == file ? std::string(both["identity"].string())
+                                       : file;  // or it has been replaced
 }
 
 Config dlcm_config(const std::string& folder) {
@@ -105,9 +106,9 @@ bool is_model_folder(const std::string& path) {
 LoadedModel describe_model_folder(const std::string& folder) {
   const std::string path = in_folder(folder, kFolderConfigFile);
   const std::string text = data::read_file(path, kMostConfigBytes);
-  const nlohmann::json parsed = data::read_json(path, text);
-  const JsonValue json(parsed, concat("'", path, "'"));
-  const std::string& type = json["model_type"].string();
+  const data::JsonDocument document(path, text);
+  const JsonValue json = document.root();
+  const std::string_view type = json["model_type"].string();
   LoadedModel loaded;
   loaded.folder = FolderText();
   if (type == kQwen3Type) {

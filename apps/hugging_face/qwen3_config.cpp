@@ -32,9 +32,8 @@ void refuse_true(const JsonValue& json, const char* key) {
 // {"rope_theta": 1e6, "rope_type": "default"}, in files of before transformers 5 rope_scaling with the kind
 // alone: positions that are stretched are another model.
 double rope_base_in(const JsonValue& rope, double otherwise) {
-  if (!rope.value().is_object()) rope.refuse("expected an object");
-  for (const auto& [key, value] : rope.value().items()) {
-    const JsonValue field = rope[key.c_str()];
+  for (const auto [key, value] : rope.object()) {
+    const JsonValue field = rope[key];
     if (key == "rope_type" || key == "type") {
       if (field.string() != "default") field.refuse_name(field.string(), {"default"});
     } else if (key == "partial_rotary_factor") {
@@ -59,8 +58,7 @@ void refuse_other_computations(const JsonValue& json) {
     const JsonValue list = json["architectures"];
     bool found = false;
     for (size_t i = 0; i < list.size(); ++i) found |= list.element(i).string() == kQwen3Architecture;
-    if (!found)
-      list.refuse(concat(list.value().dump(), " is not supported; supported: ", kQwen3Architecture));
+    if (!found) list.refuse(concat(list.dump(), " is not supported; supported: ", kQwen3Architecture));
   }
   if (json.has("hidden_act") && json["hidden_act"].string() != "silu")
     json["hidden_act"].refuse_name(json["hidden_act"].string(), {"silu"});
@@ -81,8 +79,8 @@ void refuse_other_computations(const JsonValue& json) {
 }  // namespace
 
 Qwen3Config read_qwen3_config(const std::string& path, const std::string& text) {
-  const nlohmann::json parsed = data::read_json(path, text);
-  const JsonValue json(parsed, concat("'", path, "'"));
+  const data::JsonDocument document(path, text);
+  const JsonValue json = document.root();
   refuse_other_computations(json);
   Qwen3Config config;
   ModelConfig& model = config.model;

@@ -109,8 +109,9 @@ std::string config_text(const Json& tokenizer, const TokenizerFiles& files, cons
                  {"model_max_length", context}};
   std::error_code error;
   if (!beside.empty() && fs::exists(beside, error)) {
-    const nlohmann::json old = data::read_json(beside, data::read_file(beside, kMostFileBytes));
-    if (old.contains("chat_template")) config["chat_template"] = old["chat_template"];
+    const Json old =
+        Json::parse(data::read_file(beside, kMostFileBytes), nullptr, false);  // it was read before
+    if (old.is_object() && old.contains("chat_template")) config["chat_template"] = old["chat_template"];
   }
   return config.dump(2) + "\n";
 }

@@ -50,8 +50,8 @@ TEST_CASE("tokenizer files: what was trained is read again and cuts text as trai
 }
 
 TEST_CASE("tokenizer files: the pre-tokenizer is the one whose pieces are counted") {
-  const nlohmann::json file = nlohmann::json::parse(tokenizer_json(train_on_text()));
-  const PreTokenizer pre_tokenizer(JsonValue(file["pre_tokenizer"], "test"));
+  const JsonDocument file("tokenizer.json", tokenizer_json(train_on_text()));
+  const PreTokenizer pre_tokenizer(file.root()["pre_tokenizer"]);
   CHECK(pre_tokenizer.has_scanner());
   PieceCounts counts;
   counts.add_text(kText);
