@@ -18,6 +18,8 @@ constexpr char kExamples[] =
     "  train --config apps/configs/quickstart.toml --set schedule.steps=2000 --data shards --output "
     "runs/longer\n"
     "  train --config runs/first/config.toml --data shards --output runs/first --branch-decay 600\n"
+    "  train --config apps/configs/quickstart.toml --initialize models/qwen3 --data shards --output "
+    "runs/tuned\n"
     "  train --config apps/configs/paper-dlcm-2.3b.toml --dry-run\n"
     "  train --config apps/configs/quickstart.toml --data shards --dry-run\n\n"
     "Writes in the output folder: config.toml (complete), metrics.jsonl (one object a step),\n"
@@ -42,6 +44,10 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   parser.add_input("--data", line.arguments.data_folder, "DIR", "Folder of the shards");
   parser.add_output("--output", line.arguments.output_folder, "DIR",
                     "Folder that the run writes; made where it is missing");
+  parser.add_input(
+      "--initialize", line.arguments.initialize, "FILE|RUN_DIR|MODEL_DIR",
+      "Begin with the weights of a checkpoint or of a folder of Hugging Face's form; [model] and "
+      "[mup] are then its own");
   parser.add_flag("--resume", line.resume,
                   "Go on with the run in the output folder, from its newest checkpoint");
   parser.add_whole_number(

@@ -22,13 +22,9 @@ std::string toml_number(double value) {
   return text;
 }
 
-std::string toml_key(const std::string& name) {
-  const auto is_bare = [](unsigned char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
-  };
-  if (!name.empty() && std::all_of(name.begin(), name.end(), is_bare)) return name;
+std::string toml_text(const std::string& value) {
   std::string text = "\"";
-  for (const char c : name) {
+  for (const char c : value) {
     if (c == '"' || c == '\\') text += '\\';
     if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
       std::array<char, 8> escape{};
@@ -41,6 +37,14 @@ std::string toml_key(const std::string& name) {
   return text + "\"";
 }
 
+std::string toml_key(const std::string& name) {
+  const auto is_bare = [](unsigned char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-';
+  };
+  if (!name.empty() && std::all_of(name.begin(), name.end(), is_bare)) return name;
+  return toml_text(name);
+}
+
 std::string toml_value(const WholeNumber& place) {
   return std::to_string(*place.value);
 }
@@ -51,6 +55,10 @@ std::string toml_value(const Number& place) {
 
 std::string toml_value(const bool* place) {
   return *place ? "true" : "false";
+}
+
+std::string toml_value(const Text& place) {
+  return toml_text(*place.value);
 }
 
 std::string toml_value(const Choice& place) {
@@ -71,6 +79,11 @@ bool in_range(const Number& place) {
 
 bool in_range(const bool*) {
   return true;
+}
+
+bool in_range(const Text& place) {
+  return std::none_of(place.value->begin(), place.value->end(),
+                      [](unsigned char c) { return c < 0x20 || c == 0x7f; });
 }
 
 bool in_range(const Choice&) {

@@ -24,7 +24,8 @@ struct TrainConfig {
   int64_t micro_tokens = 4096;  // per forward pass
   DType dtype = DType::f32;     // of computation
   nn::Recompute recompute = nn::Recompute::none;
-  int64_t seed = 1;  // of everything random
+  int64_t seed = 1;        // of everything random
+  std::string initialize;  // checkpoint or folder whose weights the run begins with; empty: from the seed
   int64_t evaluate_every = 200;
   int64_t evaluate_tokens = 65536;  // of the held-out text, at most, each time
   int64_t checkpoint_every = 200;

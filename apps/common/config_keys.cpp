@@ -145,6 +145,7 @@ std::vector<Key> train_keys(TrainConfig& train) {
        choice<nn::Recompute>(train.recompute,
                              {{"none", nn::Recompute::none}, {"block", nn::Recompute::block}})},
       {"train", "seed", WholeNumber{&train.seed, 0, INT64_MAX}},
+      {"train", "initialize", Text{&train.initialize}},
       {"train", "evaluate_every", WholeNumber{&train.evaluate_every, 1, kMostSteps}},
       {"train", "evaluate_tokens", WholeNumber{&train.evaluate_tokens, 1, INT64_MAX}},
       {"train", "checkpoint_every", WholeNumber{&train.checkpoint_every, 1, kMostSteps}},
@@ -165,6 +166,10 @@ std::string describe(const Number& number) {
 
 std::string describe(const bool*) {
   return "true or false";
+}
+
+std::string describe(const Text&) {
+  return "a text without control characters";
 }
 
 std::string describe(const Choice& choice) {

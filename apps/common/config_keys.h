@@ -34,12 +34,17 @@ struct Choice {
   std::function<void(size_t index)> set;
 };
 
+// Any text without control characters.
+struct Text {
+  std::string* value;
+};
+
 enum class Applies { always, dlcm, transformer };
 
 struct Key {
   std::string table;  // "model.token"
   std::string name;   // "width"
-  std::variant<WholeNumber, Number, bool*, Choice> place;
+  std::variant<WholeNumber, Number, bool*, Text, Choice> place;
   Applies applies = Applies::always;
 
   std::string path() const { return table + "." + name; }

@@ -149,6 +149,12 @@ class Reader {
     return true;
   }
 
+  static bool take(const Text& place, const toml::node& node) {
+    if (!node.is_string()) return false;
+    *place.value = node.as_string()->get();
+    return true;
+  }
+
   static bool take(const Choice& place, const toml::node& node) {
     if (!node.is_string()) return false;
     const auto found = std::find(place.names.begin(), place.names.end(), node.as_string()->get());
@@ -172,6 +178,8 @@ class Reader {
       *real->value = *std::get<Number>(from.place).value;
     } else if (const auto* flag = std::get_if<bool*>(&to.place)) {
       **flag = *std::get<bool*>(from.place);
+    } else if (const auto* text = std::get_if<Text>(&to.place)) {
+      *text->value = *std::get<Text>(from.place).value;
     } else {
       std::get<Choice>(to.place).set(std::get<Choice>(from.place).get());
     }

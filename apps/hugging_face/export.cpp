@@ -35,15 +35,15 @@ bool is_exported_name(const std::string& name) {
 }
 
 // Begin and ends of a text, and the files that say so.
-struct Text {
+struct TextFiles {
   std::vector<int32_t> begin;
   std::vector<int32_t> ends;
   std::map<std::string, std::string> files;  // by name
 };
 
 // A folder's files go along as they are.
-Text text_of_folder(const LoadedModel& loaded, const std::string& tokenizer) {
-  Text text;
+TextFiles text_of_folder(const LoadedModel& loaded, const std::string& tokenizer) {
+  TextFiles text;
   text.ends = loaded.folder->ends;
   for (const char* name : kTextFiles) {
     const fs::path path = fs::path(loaded.path) / name;
@@ -56,9 +56,9 @@ Text text_of_folder(const LoadedModel& loaded, const std::string& tokenizer) {
   return text;
 }
 
-Text text_of_checkpoint(const LoadedModel& loaded, const std::string& tokenizer) {
+TextFiles text_of_checkpoint(const LoadedModel& loaded, const std::string& tokenizer) {
   const TokenizerFiles made = made_tokenizer_files(loaded, tokenizer);
-  Text text;
+  TextFiles text;
   if (made.tokenizer.empty()) return text;
   text.begin = {made.begin};
   text.ends = {made.end};
@@ -73,7 +73,7 @@ Json ids_json(const std::vector<int32_t>& ids) {
   return ids.size() == 1 ? Json(ids.front()) : Json(ids);
 }
 
-void add_text(const LoadedModel& loaded, const Text& text, Json& config) {
+void add_text(const LoadedModel& loaded, const TextFiles& text, Json& config) {
   config["bos_token_id"] = text.begin.size() == 1 ? Json(text.begin.front()) : Json(nullptr);
   config["eos_token_id"] = ids_json(text.ends);
   const auto file = text.files.find(data::kTokenizerFile);
@@ -122,6 +122,9 @@ Json value_json(const Number& place) {
 }
 Json value_json(const bool* place) {
   return *place;
+}
+Json value_json(const Text& place) {
+  return *place.value;
 }
 Json value_json(const Choice& place) {
   return place.names.at(place.get());
@@ -172,7 +175,7 @@ void write_weights(const LoadedModel& loaded, const ModelConfig& model, DType dt
 }
 
 // What a text file of the folder becomes.
-void write_texts(const Text& text, const std::string& folder) {
+void write_texts(const TextFiles& text, const std::string& folder) {
   for (const auto& [name, contents] : text.files)
     data::write_file((fs::path(folder) / name).string(), contents);
   if (text.files.contains(kGenerationConfigFile)) return;
@@ -207,8 +210,8 @@ std::vector<std::string> export_model(const LoadedModel& loaded, const ExportOpt
     notes.emplace_back(
         "note: muP multiplies the logits, so that the unembedding is written as a matrix of its own");
   }
-  const Text text = loaded.folder ? text_of_folder(loaded, options.tokenizer)
-                                  : text_of_checkpoint(loaded, options.tokenizer);
+  const TextFiles text = loaded.folder ? text_of_folder(loaded, options.tokenizer)
+                                       : text_of_checkpoint(loaded, options.tokenizer);
   if (!text.files.contains(data::kTokenizerFile)) {
     notes.push_back(concat("warning: the tokenizer '", loaded.tokenizer, "' is not beside '", loaded.path,
                            "': the folder has none; --tokenizer names it"));

@@ -38,6 +38,8 @@ constexpr std::chrono::seconds kRetry(30);
 constexpr std::chrono::seconds kLastRetry(2);
 constexpr int kLastAttempts = 3;
 
+constexpr int64_t kNoStep = -1;
+
 // Everything of a run that is neither model nor optimizer.
 class Run {
  public:
@@ -85,8 +87,9 @@ class Run {
   int64_t step_ = 0;                           // steps done
   int64_t tokens_seen_ = 0;
   std::vector<int64_t> cursor_;  // behind the steps done
-  int64_t saved_step_ = 0;  // of the newest checkpoint; initial weights need none, the seed makes them again
-  bool changed_ = false;    // whether a resumed run goes on with other settings
+  // Of the newest checkpoint. Initial weights need none where the seed makes them again.
+  int64_t saved_step_ = 0;
+  bool changed_ = false;  // whether a resumed run goes on with other settings
 };
 
 bool Run::open() {
@@ -99,9 +102,15 @@ bool Run::open() {
 
 bool Run::open_run() {
   folder_ = std::make_unique<RunFolder>(arguments_.output_folder, arguments_.resume);
-  trainer_ = std::make_unique<Trainer>(input_.config);
+  const bool has_checkpoint = !folder_->checkpoint().empty();
+  if (!has_checkpoint && !input_.config.train.initialize.empty()) {
+    trainer_ = trainer_of_source(input_.config);
+    saved_step_ = kNoStep;
+  } else {
+    trainer_ = std::make_unique<Trainer>(input_.config);
+  }
   if (stop_requested()) return false;
-  if (!folder_->checkpoint().empty()) {
+  if (has_checkpoint) {
     restore();
   } else if (arguments_.resume == Resume::yes) {
     input_.notes.push_back("note: " + folder_->path() +
@@ -372,6 +381,7 @@ void Run::go() {
   progress_ = std::make_unique<Progress>(step_, steps);
   cursor_ = input_.loader->cursor();
   saver_->prepare(checkpoint());
+  if (saved_step_ == kNoStep) start_save();  // the source may change or go
   steps_ = std::make_unique<data::StepReader>(*input_.loader);
   while (step_ < steps && !stop_requested()) {
     train_step();

@@ -2,17 +2,40 @@
 
 #include <cmath>
 
+#include "apps/common/loaded_model.h"
 #include "dlcm/not_finite.h"
 #include "optim/schedule.h"
 
 namespace dlcm::apps {
-Trainer::Trainer(const Config& config) : config_(config), model_(make_model(config.model)) {
+namespace {
+
+std::unique_ptr<LanguageModel> initial_model(const Config& config) {
   require_training_memory(config);
-  model_->initialize(static_cast<uint64_t>(config.train.seed));
+  std::unique_ptr<LanguageModel> model = make_model(config.model);
+  model->initialize(static_cast<uint64_t>(config.train.seed));
+  return model;
+}
+
+}  // namespace
+
+Trainer::Trainer(const Config& config) : Trainer(config, initial_model(config)) {}
+
+Trainer::Trainer(const Config& config, std::unique_ptr<LanguageModel> model)
+    : config_(config), model_(std::move(model)) {
   const optim::WidthMultipliers multipliers = {config.model.token_multiplier(),
                                                config.model.concept_multiplier()};
   optimizer_ = std::make_unique<optim::AdamW>(model_->parameters(), config.optimizer, multipliers);
   model_->round_operands(config.train.dtype);
+}
+
+std::unique_ptr<Trainer> trainer_of_source(const Config& config) {
+  const std::string& source = config.train.initialize;
+  LoadedModel loaded = load_model(source);
+  Config found = config;
+  found.model = loaded.config.model;
+  DLCM_CHECK_INPUT(to_toml(found) == to_toml(config), "train.initialize = \"", source,
+                   "\": it is no longer the model that the run is to begin with");
+  return std::make_unique<Trainer>(config, std::move(loaded.model));
 }
 
 StepMetrics Trainer::step(int64_t step, const std::vector<PackedBatch>& batches,

@@ -28,6 +28,8 @@ class Trainer {
  public:
   // A new model with initial values from the seed. Throws as require_training_memory does.
   explicit Trainer(const Config& config);
+  // A model of config.model that has its values.
+  Trainer(const Config& config, std::unique_ptr<LanguageModel> model);
 
   // The optimizer step number `step`, counted from 0, on the step's micro-batches. `boundaries`, if not
   // empty, gives each batch's decisions. Throws NotFiniteError where loss, boundary probability or gradient
@@ -50,9 +52,14 @@ class Trainer {
   std::unique_ptr<optim::AdamW> optimizer_;
 };
 
+// A trainer whose model has the values of config.train.initialize. Throws InputError where that is not a
+// model of config.model any more.
+std::unique_ptr<Trainer> trainer_of_source(const Config& config);
+
 // The program: trains until the schedule ends or a signal asks to stop; saves then and every checkpoint_every
-// steps. What is not finite is never saved: Error names the cause and the checkpoint to go on from. A signal
-// before the first step ends it with nothing written but the folder itself.
+// steps; a run that begins with the weights of a source also before its first. What is not finite is never
+// saved: Error names the cause and the checkpoint to go on from. A signal before the first step ends it with
+// nothing written but the folder itself.
 void run_training(const TrainArguments& arguments);
 
 }  // namespace dlcm::apps

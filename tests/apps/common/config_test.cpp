@@ -39,6 +39,7 @@ std::string value_text(const Key& key) {
   if (const auto* number = std::get_if<WholeNumber>(&key.place)) return std::to_string(*number->value);
   if (const auto* real = std::get_if<Number>(&key.place)) return concat(*real->value);
   if (const auto* flag = std::get_if<bool*>(&key.place)) return **flag ? "true" : "false";
+  if (const auto* text = std::get_if<Text>(&key.place)) return *text->value;
   const auto& choice = std::get<Choice>(key.place);
   return choice.names.at(choice.get());
 }
@@ -57,6 +58,7 @@ std::string other_value(const Key& key) {
     return concat(*real->value + (real->most - *real->value < 0.1 ? -0.125 : 0.0625));
   }
   if (const auto* flag = std::get_if<bool*>(&key.place)) return **flag ? "false" : "true";
+  if (std::holds_alternative<Text>(key.place)) return "runs/a \"quoted\" \\ name";
   const auto& choice = std::get<Choice>(key.place);
   return choice.names.at((choice.get() + 1) % choice.names.size());
 }
