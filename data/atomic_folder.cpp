@@ -76,13 +76,26 @@ void AtomicFolder::fail(const std::string& reason) const {
   throw Error(concat("cannot write the folder '", path_, "': ", reason));
 }
 
+// The old one then has the temporary's name, and goes with this object.
+void AtomicFolder::replace_old() {
+  if (renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) == 0) return;
+  if (errno != EINVAL && errno != ENOSYS) fail(std::strerror(errno));
+  // A file system without exchange: there is no folder of the name for a moment.
+  const std::string aside = temporary_ + "0";
+  if (rename(path_.c_str(), aside.c_str()) != 0) fail(std::strerror(errno));
+  if (rename(temporary_.c_str(), path_.c_str()) != 0) {
+    const int reason = errno;
+    rename(aside.c_str(), path_.c_str());
+    fail(std::strerror(reason));
+  }
+  temporary_ = aside;
+}
+
 void AtomicFolder::publish() {
   sync_folder(temporary_);
   std::error_code error;
   if (fs::exists(path_, error) && !fs::is_empty(path_, error)) {
-    // The old one then has the temporary's name, and goes with this object.
-    if (renameat2(AT_FDCWD, temporary_.c_str(), AT_FDCWD, path_.c_str(), RENAME_EXCHANGE) != 0)
-      fail(std::strerror(errno));
+    replace_old();
   } else {
     if (rename(temporary_.c_str(), path_.c_str()) != 0) fail(std::strerror(errno));
     temporary_.clear();

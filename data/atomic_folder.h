@@ -18,12 +18,13 @@ class AtomicFolder {
   AtomicFolder& operator=(const AtomicFolder&) = delete;
 
   const std::string& temporary() const { return temporary_; }  // where its files are to be written
-  // Renames it; an old folder of that name is replaced in one step, and removed. The files must be durable
-  // (AtomicFile).
+  // Renames it; an old folder of that name is replaced, in one step where the file system can do it, and
+  // removed. The files must be durable (AtomicFile).
   void publish();
 
  private:
   [[noreturn]] void fail(const std::string& reason) const;
+  void replace_old();
 
   std::string path_;
   std::string temporary_;

@@ -204,6 +204,7 @@ std::vector<std::string> export_model(const LoadedModel& loaded, const ExportOpt
   require_exportable(options);
   std::vector<std::string> notes;
   Config config = loaded.config;
+  config.train.initialize.clear();  // a place on this machine
   if (config.model.kind == ModelKind::transformer && config.model.tied_embeddings &&
       config.model.token_multiplier() != 1.0) {
     config.model.tied_embeddings = false;

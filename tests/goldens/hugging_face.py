@@ -101,10 +101,10 @@ def make(folder):
     """A tied model in several shards and one in bf16, each with the logits and texts that transformers finds."""
     tokenizer = make_tokenizer(270)
     cases = {
-        "tied_shards": ({"tie_word_embeddings": True, "head_dim": 12, "rope_theta": 5e5, "rms_norm_eps": 1e-5}, {}),
-        "bf16": ({"num_key_value_heads": 1, "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 1}, {}),
+        "tied_shards": {"tie_word_embeddings": True, "head_dim": 12, "rope_theta": 5e5, "rms_norm_eps": 1e-5},
+        "bf16": {"num_key_value_heads": 1, "hidden_size": 24, "intermediate_size": 20, "num_hidden_layers": 1},
     }
-    for seed, (name, (changes, _)) in enumerate(cases.items()):
+    for seed, (name, changes) in enumerate(cases.items()):
         place = os.path.join(folder, name)
         model = make_model(changes, 70 + seed, len(tokenizer) + 3)
         if name == "bf16":

@@ -92,7 +92,8 @@ TEST_CASE("export: a transformer read back has the same logits and text") {
 TEST_CASE("export: a DLCM read back is the same to the bit, its configuration in both files") {
   const Place place;
   const Config config = write_model(place, ModelKind::dlcm);
-  const LoadedModel model = load_model(place.checkpoint);
+  LoadedModel model = load_model(place.checkpoint);
+  model.config.train.initialize = "somewhere/here";  // stays here
   CHECK(export_model(model, to(place.output)).empty());
   const LoadedModel exported = load_model(place.output);
   CHECK(to_toml(exported.config) == to_toml(config));
