@@ -7,6 +7,7 @@
 #include "apps/common/command_line.h"
 #include "apps/common/input_file.h"
 #include "apps/common/program.h"
+#include "apps/hugging_face/model_folder.h"
 #include "apps/inspect/describe.h"
 #include "tensor/check.h"
 
@@ -14,7 +15,8 @@ namespace dlcm::apps {
 namespace {
 
 constexpr char kDescription[] =
-    "Shows what token shards and checkpoints hold - shapes, sizes, counts, a few decoded lines - and reads "
+    "Shows what token shards, checkpoints and model folders hold - shapes, sizes, counts, a few decoded "
+    "lines - and reads "
     "them whole\n"
     "to tell whether they are undamaged.";
 constexpr char kExamples[] =
@@ -31,6 +33,10 @@ int inspect_files(const std::vector<std::string>& files) {
   for (const std::string& file : files) {
     std::ostringstream text;
     try {
+      if (is_model_folder(file)) {
+        describe_folder(std::cout, file);
+        continue;
+      }
       const InputFile input(file);
       input.use([&](const std::string& path) { describe_file(text, path, input.name()); });
       std::cout << text.str() << std::flush;
@@ -48,7 +54,8 @@ int inspect_files(const std::vector<std::string>& files) {
 int inspect(int argc, char** argv) {
   std::vector<std::string> files;
   CommandLineParser parser("inspect", kDescription, kExamples);
-  parser.add_texts("FILE", files, "FILE.h5", "Token shards or checkpoints; - reads standard input",
+  parser.add_texts("FILE", files, "FILE.h5|MODEL_DIR",
+                   "Token shards, checkpoints, folders of Hugging Face's form; - reads standard input",
                    Presence::required);
   if (const std::optional<int> end = parser.read(argc, argv)) return *end;
   std::vector<std::pair<std::string, std::string>> arguments;

@@ -6,6 +6,8 @@
 #include <iomanip>
 #include <sstream>
 
+#include "apps/common/loaded_model.h"
+#include "apps/hugging_face/names.h"
 #include "data/checkpoint.h"
 #include "data/shard.h"
 #include "data/tokenizer.h"
@@ -125,10 +127,7 @@ void print_config(std::ostream& out, const std::string& config) {
   if (count > kShownConfigLines) out << "    ... " << count - kShownConfigLines << " more lines\n";
 }
 
-void print_parameter(std::ostream& out, const data::CheckpointReader& checkpoint, const std::string& name,
-                     const Shape& shape) {
-  const Tensor values = Tensor::empty(shape);
-  checkpoint.read_parameter(name, values);
+void print_parameter(std::ostream& out, const std::string& name, const Tensor& values) {
   double squares = 0;
   int64_t unusable = 0;
   for (int64_t i = 0; i < values.numel(); ++i) {
@@ -137,8 +136,8 @@ void print_parameter(std::ostream& out, const data::CheckpointReader& checkpoint
     squares += value * value;
   }
   const double count = std::max<double>(1, static_cast<double>(values.numel()));
-  out << "  " << std::left << std::setw(44) << name << " " << std::setw(16) << shape.to_string() << " rms "
-      << std::sqrt(squares / count);
+  out << "  " << std::left << std::setw(44) << name << " " << std::setw(16) << values.shape().to_string()
+      << " rms " << std::sqrt(squares / count);
   if (unusable > 0) out << ", " << unusable << " values are not finite";
   out << "\n";
 }
@@ -156,11 +155,31 @@ void describe_checkpoint(std::ostream& out, const data::Hdf5Reader& file) {
   }
   out << "  config:\n";
   print_config(out, header.config);
-  for (const auto& [name, shape] : checkpoint.parameters()) print_parameter(out, checkpoint, name, shape);
+  for (const auto& [name, shape] : checkpoint.parameters()) {
+    const Tensor values = Tensor::empty(shape);
+    checkpoint.read_parameter(name, values);
+    print_parameter(out, name, values);
+  }
   for (const std::string& name : file.datasets()) file.verify(name);
 }
 
 }  // namespace
+
+void describe_folder(std::ostream& out, const std::string& folder) {
+  const LoadedModel loaded = load_model(folder);  // which checks every tensor
+  const std::vector<nn::Parameter*> parameters = loaded.model->parameters();
+  int64_t count = 0;
+  for (const nn::Parameter* parameter : parameters) count += parameter->shape().numel();
+  const bool is_dlcm = loaded.config.model.kind == ModelKind::dlcm;
+  out << folder << ": model folder: " << (is_dlcm ? kDlcmArchitecture : kQwen3Architecture) << ", " << count
+      << " parameters in " << parameters.size() << " tensors\n";
+  out << "  tokenizer " << (loaded.tokenizer.empty() ? "none" : loaded.tokenizer) << "; texts end with";
+  for (const int32_t id : loaded.folder->ends) out << " " << id;
+  out << (loaded.folder->ends.empty() ? " nothing" : "") << "\n  config:\n";
+  print_config(out, to_toml(loaded.config));
+  for (const nn::Parameter* parameter : parameters)
+    print_parameter(out, parameter->path(), parameter->value());
+}
 
 void describe_file(std::ostream& out, const std::string& path, const std::string& name) {
   const data::Hdf5Reader file(path);

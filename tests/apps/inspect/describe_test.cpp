@@ -8,6 +8,8 @@
 #include "data/checkpoint.h"
 #include "data/shard.h"
 #include "data/tokenizer.h"
+#include "tests/apps/hugging_face/folders.h"
+#include "tests/apps/tiny_model.h"
 #include "tests/data/temporary_folder.h"
 
 using namespace dlcm;
@@ -78,4 +80,23 @@ TEST_CASE("inspect: another HDF5 file is refused") {
   writer.publish();
   CHECK(contains(message(path), "'format' is 'other'"));
   CHECK(contains(message(folder / "none.h5"), "No such file"));
+}
+
+TEST_CASE("inspect: a model folder") {
+  const FolderCopy folder("tied_shards");
+  std::ostringstream out;
+  apps::describe_folder(out, folder.path());
+  CHECK_MESSAGE(contains(out.str(), ": model folder: Qwen3ForCausalLM, 27376 parameters in 24 tensors"),
+                out.str());
+  CHECK(contains(out.str(), "  tokenizer tokenizer.json sha256="));
+  CHECK(contains(out.str(), "; texts end with 1\n"));
+  CHECK(contains(out.str(), "decoder/layers/1/attention/q_proj"));
+  CHECK(contains(out.str(), "[48, 32]"));
+  const ProgramRun whole = run_program("inspect", "'" + folder.path() + "'");
+  CHECK(whole.code == 0);
+  CHECK(whole.output == out.str());
+  folder.remove("model-00001-of-00003.safetensors");
+  const ProgramRun lost = run_program("inspect", "'" + folder.path() + "'");
+  CHECK(lost.code == 2);
+  CHECK(contains(lost.errors, "model-00001-of-00003.safetensors' is missing"));
 }
