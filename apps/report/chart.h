@@ -38,7 +38,7 @@ struct Chart {
   std::vector<ChartReference> references;
 };
 
-// "key sN": the line that stands for style N in a legend.
+// The line that stands for a style in a legend.
 std::string line_key(size_t style);
 
 // The figure with the chart number `number` of the page, over steps 0 to `last_step`. At most about 1,000

@@ -31,8 +31,8 @@ figure { margin: 0; min-width: 0; }
 .unit { color: var(--soft); }
 .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 0 0.9rem; margin: 0.1rem 0; padding: 0; font-size: 0.82rem; }
 .legend li { display: flex; align-items: center; gap: 0.3rem; min-width: 0; max-width: 100%; }
-.legend span { overflow-wrap: anywhere; line-height: 1.25; }
-.legend b { font-weight: 600; font-variant-numeric: tabular-nums; min-width: 2.6rem; white-space: nowrap; }
+.legend span { min-width: 0; overflow-wrap: anywhere; line-height: 1.25; }
+.legend b { font-weight: 600; font-variant-numeric: tabular-nums; min-width: 2.6rem; white-space: nowrap; flex: none; }
 .key { width: 30px; height: 8px; flex: none; vertical-align: middle; }
 .chart { display: block; width: 100%; height: auto; font: 13px system-ui, sans-serif; touch-action: pan-y; }
 .chart text { fill: var(--soft); } .chart .x { text-anchor: middle; } .chart .y, text.reference { text-anchor: end; } text.reference.left { text-anchor: start; }
