@@ -6,6 +6,7 @@
 #include <fstream>
 #include <iterator>
 #include <limits>
+#include <memory>
 #include <set>
 #include <string_view>
 #include <utility>
@@ -32,8 +33,9 @@ std::pair<std::string, std::string> parted(const std::string& argument) {
 }
 
 int64_t parameters_of(const ModelConfig& config) {
+  const std::unique_ptr<LanguageModel> model = make_model(config);
   int64_t count = 0;
-  for (const nn::Parameter* parameter : make_model(config)->parameters()) count += parameter->shape().numel();
+  for (const nn::Parameter* parameter : model->parameters()) count += parameter->shape().numel();
   return count;
 }
 

@@ -56,8 +56,8 @@ TEST_CASE("recorded run: fields about concepts only where the model has some") {
     CHECK(run.has_concepts == (kind == ModelKind::dlcm));
     CHECK(run.metric("alpha").empty() == (kind == ModelKind::transformer));
     int64_t parameters = 0;
-    for (const nn::Parameter* parameter : make_model(config.model)->parameters())
-      parameters += parameter->shape().numel();
+    const auto model = make_model(config.model);
+    for (const nn::Parameter* parameter : model->parameters()) parameters += parameter->shape().numel();
     CHECK(run.parameters == parameters);
   }
 }
