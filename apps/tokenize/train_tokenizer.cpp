@@ -164,6 +164,7 @@ class Progress {
 struct TextCounts {
   int64_t documents = 0;
   int64_t bytes = 0;
+  int64_t empty_documents = 0;  // skipped
 };
 
 std::vector<std::string> read_group(data::DocumentSource& source) {
@@ -192,11 +193,9 @@ data::PieceCounts count_pieces(const Options& options, TextCounts& counts, Progr
     progress.show(counts.documents, " documents, ", counts.bytes, " bytes read");
     texts = next.get();
   }
-  if (source.empty_documents() > 0) {
-    std::cerr << "skipped " << source.empty_documents() << " empty documents\n";
-  }
+  counts.empty_documents = source.empty_documents();
   DLCM_CHECK_INPUT(counts.documents > 0, "there is no text in what was given (files read: ", source.files(),
-                   ", empty documents: ", source.empty_documents(), "): give inputs that hold text");
+                   ", empty documents: ", counts.empty_documents, "): give inputs that hold text");
   return counter.finish();
 }
 
@@ -235,6 +234,7 @@ int train_tokenizer(int argc, char** argv) {
   });
   output.write(trained);
   progress.end();
+  if (text.empty_documents > 0) std::cerr << "skipped " << text.empty_documents << " empty documents\n";
   if (static_cast<int64_t>(trained.tokens.size()) < training.vocab_size) {
     std::cerr << "the text has no more pairs to merge: '" << output.path() << "' has "
               << trained.tokens.size() << " ids, not " << training.vocab_size << "\n";
