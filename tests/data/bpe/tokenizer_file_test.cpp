@@ -62,10 +62,11 @@ TEST_CASE("tokenizer files: the pre-tokenizer is the one whose pieces are counte
   CHECK(by_expressions.pieces() == counts.pieces());
   CHECK(by_expressions.distinct() == counts.distinct());
   // The expressions of DeepSeek-V3 themselves.
+  const nlohmann::json own = nlohmann::json::parse(tokenizer_json(train_on_text()));
   const nlohmann::json shared =
       nlohmann::json::parse(read_bytes(shared_data("tokenizers/small-8k/tokenizer.json")));
   for (size_t i = 0; i < 3; ++i) {
-    CHECK(file["pre_tokenizer"]["pretokenizers"][i] == shared["pre_tokenizer"]["pretokenizers"][i]);
+    CHECK(own["pre_tokenizer"]["pretokenizers"][i] == shared["pre_tokenizer"]["pretokenizers"][i]);
   }
 }
 
