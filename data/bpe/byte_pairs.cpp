@@ -15,7 +15,10 @@ namespace {
 
 constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
 constexpr uint64_t kEmpty = std::numeric_limits<uint64_t>::max();
-constexpr size_t kShort = 64;  // ids up to which the scan is quicker
+constexpr size_t kShort = 64;   // ids up to which the scan is quicker
+constexpr size_t kWindow = 80;  // bytes of the first
+constexpr size_t kOverlap = 6;  // ids of a window that are left to the next: merges seldom reach further
+constexpr size_t kFewest = 3;   // ids of a window that does not end the piece
 constexpr int kFilterBits = 21;
 constexpr int kFilterShift = 64 - kFilterBits;
 
@@ -26,6 +29,31 @@ uint64_t pair_key(int32_t left, int32_t right) {
 uint64_t hash_of(uint64_t key) {
   key *= 0x9E3779B97F4A7C15ULL;
   return (key ^ key >> 32) * 0xD6E8FEB86659FD93ULL;
+}
+
+// By id; 0 for a token that no merges make. Empty where a byte has no id, or the merges are in such an order
+// that finding out would take long.
+std::vector<uint32_t> find_token_bytes(const std::array<int32_t, 256>& byte_ids,
+                                       std::span<const Merge> merges) {
+  constexpr int kPasses = 8;
+  if (*std::min_element(byte_ids.begin(), byte_ids.end()) < 0) return {};
+  int32_t highest = *std::max_element(byte_ids.begin(), byte_ids.end());
+  for (const Merge& merge : merges) highest = std::max({highest, merge.left, merge.right, merge.merged});
+  std::vector<uint32_t> bytes(static_cast<size_t>(highest) + 1, 0);
+  for (const int32_t id : byte_ids) bytes[static_cast<size_t>(id)] = 1;
+  bool changed = true;
+  for (int pass = 0; changed && pass < kPasses; ++pass) {
+    changed = false;
+    for (const Merge& merge : merges) {
+      const uint32_t left = bytes[static_cast<size_t>(merge.left)];
+      const uint32_t right = bytes[static_cast<size_t>(merge.right)];
+      uint32_t& merged = bytes[static_cast<size_t>(merge.merged)];
+      if (left == 0 || right == 0 || merged != 0) continue;
+      merged = left + right;
+      changed = true;
+    }
+  }
+  return changed ? std::vector<uint32_t>() : bytes;
 }
 
 }  // namespace
@@ -44,6 +72,7 @@ BytePairs::BytePairs(const std::array<int32_t, 256>& byte_ids, std::span<const M
       byte_ranks_[left * 256 + right] = rank_of(byte_ids_[left], byte_ids_[right]);
     }
   }
+  token_bytes_ = find_token_bytes(byte_ids_, merges);
   Work work;
   character_ids_ = find_whole_characters(byte_ids_, merges, [&](std::string_view character) {
     start(character, work);
@@ -112,6 +141,7 @@ void BytePairs::start(std::string_view piece, Work& work) const {
 }
 
 void BytePairs::encode(std::string_view piece, Work& work, std::vector<int32_t>& ids) const {
+  if (piece.size() > 2 * kWindow && encode_windows(piece, work, ids)) return;
   start(piece, work);
   if (work.ids.size() > kShort) return merge_long(work, ids);
   merge_short(work);
@@ -129,6 +159,89 @@ void BytePairs::encode_long(std::string_view piece, Work& work, std::vector<int3
   merge_long(work, ids);
 }
 
+// Merges the places of the rank from `at`, its first, on; up to the first that makes a pair of lower rank.
+void BytePairs::merge_all_of(uint32_t rank, size_t at, Work& work) const {
+  std::vector<int32_t>& ids = work.ids;
+  std::vector<uint32_t>& ranks = work.ranks;
+  bool goes_on = true;
+  size_t out = at;
+  for (size_t i = at; i < ids.size(); ++out) {
+    if (!goes_on || ranks[i] != rank) {
+      ids[out] = ids[i];
+      ranks[out] = ranks[i++];
+      continue;
+    }
+    i += 2;
+    ids[out] = merged_[rank];
+    ranks[out] = i < ids.size() ? rank_of(ids[out], ids[i]) : kNone;
+    if (out > 0) ranks[out - 1] = rank_of(ids[out - 1], ids[out]);
+    goes_on = ranks[out] > rank && (out == 0 || ranks[out - 1] > rank);
+  }
+  work.scanned += ids.size() - at;
+  ids.resize(out);
+  ranks.resize(out);
+}
+
+// Leaves the ids of the text in work.ids. What repeats itself is merged everywhere at once: its tokens are
+// long, and so are the windows.
+void BytePairs::merge_window(std::string_view text, Work& work) const {
+  constexpr std::ptrdiff_t kRepeats = 4;
+  start(text, work);
+  while (work.ids.size() > kShort) {
+    work.scanned += 2 * work.ids.size();
+    const auto least = std::min_element(work.ranks.begin(), work.ranks.end());
+    const uint32_t rank = *least;
+    if (rank == kNone || std::count(least, work.ranks.end(), rank) < kRepeats) break;
+    merge_all_of(rank, static_cast<size_t>(least - work.ranks.begin()), work);
+  }
+  merge_short(work);
+}
+
+// Whether the ids on both sides of the joint are those of their own bytes.
+bool BytePairs::fits(std::string_view piece, const Joint& joint, int32_t before, Work& work) const {
+  const int32_t behind = work.window[0];
+  if (behind == joint.expected) return true;
+  const size_t begin = joint.at - token_bytes_[static_cast<size_t>(before)];
+  const size_t end = joint.at + token_bytes_[static_cast<size_t>(behind)];
+  merge_window(piece.substr(begin, end - begin), work);
+  return work.ids.size() == 2 && work.ids[0] == before && work.ids[1] == behind;
+}
+
+bool BytePairs::encode_windows(std::string_view piece, Work& work, std::vector<int32_t>& ids) const {
+  if (token_bytes_.empty()) return false;
+  const size_t first = ids.size();
+  Joint joint{0, first, -1};
+  Joint previous = joint;
+  size_t window = kWindow;
+  while (window <= kMostWindow) {
+    merge_window(piece.substr(joint.at, window), work);
+    work.window.swap(work.ids);
+    if (joint.at > 0 && !fits(piece, joint, ids.back(), work)) {  // from the joint before, and further
+      ids.resize(previous.taken);
+      joint = previous;
+      window *= 2;
+      continue;
+    }
+    if (piece.size() - joint.at <= window) {
+      ids.insert(ids.end(), work.window.begin(), work.window.end());
+      return true;
+    }
+    const size_t found = work.window.size();
+    if (found < kFewest || (found < 2 * kOverlap && window < 4 * kWindow)) {
+      window *= 2;
+      continue;
+    }
+    const size_t taken = found - std::min(kOverlap, found / kFewest);
+    previous = joint;
+    for (size_t i = 0; i < taken; ++i) joint.at += token_bytes_[static_cast<size_t>(work.window[i])];
+    ids.insert(ids.end(), work.window.begin(), work.window.begin() + static_cast<std::ptrdiff_t>(taken));
+    joint = {joint.at, ids.size(), work.window[taken]};
+    if (found > 4 * kOverlap) window = std::max(kWindow, window / 2);
+  }
+  ids.resize(first);
+  return false;
+}
+
 // Merges work.ids; the highest rank of a merge, and one, 0 where there was none.
 size_t BytePairs::merge_short(Work& work) const {
   int32_t* const symbols = work.ids.data();
@@ -136,6 +249,7 @@ size_t BytePairs::merge_short(Work& work) const {
   size_t count = work.ids.size();
   size_t highest = 0;
   while (count > 1) {
+    work.scanned += count;
     const auto at = static_cast<size_t>(std::min_element(ranks, ranks + count - 1) - ranks);
     const uint32_t rank = ranks[at];
     if (rank == kNone) break;

@@ -44,13 +44,25 @@ class BytePairs {
     std::vector<uint32_t> rank_heap;  // ranks with a list
     std::vector<Open> open;
     std::vector<uint32_t> places;
+    std::vector<int32_t> window;  // ids of the window that was merged last
+    size_t scanned = 0;           // pairs that scans have looked at so far: what the time is in proportion to
   };
   // Appends the ids of the piece, which has less than 2^32 bytes.
   void encode(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
 
-  // The two ways of it, with the same result: in the square of the piece's length, and in n log n.
+  // The ways of it, with the same result: in the square of the piece's length; in n log n; and in linear
+  // time, within the processor's cache, by windows that overlap. The last adds nothing and returns false
+  // where it would need a window of more than kMostWindow bytes.
+  //
+  // Of windows: ids are those of a text if and only if each two neighbours are those of their own bytes. For
+  // as long as no merge joins bytes of different ones of them, each merges as it does alone, lowest rank
+  // first; and the first merge that joins two would, as nothing before it differs, also come where both stand
+  // alone. Neighbours within a window are such ids. So it is enough that the last id taken from a window and
+  // the first of the next one are too: by having been neighbours in the first, or by merging them alone.
   void encode_short(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
   void encode_long(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
+  bool encode_windows(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
+  static constexpr size_t kMostWindow = 4096;
 
  private:
   struct Slot {
@@ -63,6 +75,14 @@ class BytePairs {
   void start(std::string_view piece, Work& work) const;
   int32_t whole_character(std::string_view piece, size_t at, size_t& bytes) const;
   size_t merge_short(Work& work) const;
+  struct Joint {            // between two windows
+    size_t at = 0;          // byte where the second begins
+    size_t taken = 0;       // ids before it
+    int32_t expected = -1;  // first id of the second, as the first window has it
+  };
+  void merge_window(std::string_view text, Work& work) const;
+  void merge_all_of(uint32_t rank, size_t at, Work& work) const;
+  bool fits(std::string_view piece, const Joint& joint, int32_t before, Work& work) const;
   static void start_long(Work& work);
   void merge_long(Work& work, std::vector<int32_t>& ids) const;
   static void wait(uint32_t place, Work& work);
@@ -77,6 +97,7 @@ class BytePairs {
   std::vector<int32_t> merged_;       // [rank]
   // See whole_characters.h.
   std::vector<int32_t> character_ids_;
+  std::vector<uint32_t> token_bytes_;  // [id]; empty where they are not known of all, or bytes have no id
 };
 
 }  // namespace dlcm::data

@@ -5,6 +5,7 @@
 #include <map>
 #include <random>
 #include <string>
+#include <utility>
 
 #include <doctest/doctest.h>
 
@@ -88,6 +89,8 @@ void check_random(const std::vector<std::string>& alphabet, bool shuffled) {
       CHECK(by_scan == expected);
       CHECK(by_lists == expected);
       CHECK(by_size == expected);
+      std::vector<int32_t> by_windows;
+      if (pairs.encode_windows(text, work, by_windows)) CHECK(by_windows == expected);
     }
   }
 }
@@ -128,4 +131,64 @@ TEST_CASE("byte pairs: a merge of a whole character may have a lower rank than w
   std::vector<int32_t> found;
   pairs.encode("\xC2\xAA\xC3\xA9", work, found);
   CHECK(found == std::vector<int32_t>{257, 256});
+}
+
+TEST_CASE("byte pairs: windows are taken, and their work is linear, whatever a long piece holds") {
+  const std::vector<Merge>& merges = [] {
+    static std::mt19937 random(4);
+    static const std::vector<Merge> made = random_merges(random, {"a", "b", "c"}, false);
+    return made;
+  }();
+  const BytePairs pairs(all_bytes(), merges);
+  std::mt19937 random(8);
+  std::string letters, period;
+  for (int i = 0; i < 40000; ++i) letters += static_cast<char>('a' + random() % 3);
+  for (int i = 0; i < 10000; ++i) period += "abca";
+  std::string any;
+  for (int i = 0; i < 40000; ++i) any += static_cast<char>(random());
+  for (const std::string& text : {letters, period, any, std::string(40000, 'a'), std::string(40000, ' ')}) {
+    BytePairs::Work work;
+    std::vector<int32_t> by_windows;
+    REQUIRE(pairs.encode_windows(text, work, by_windows));
+    CHECK(work.scanned < 100 * text.size());
+    const size_t whole = std::exchange(work.scanned, 0);
+    std::vector<int32_t> half;
+    REQUIRE(pairs.encode_windows(text.substr(0, text.size() / 2), work, half));
+    CHECK(whole < 3 * work.scanned);
+    std::vector<int32_t> expected;
+    pairs.encode_long(text, work, expected);
+    CHECK((by_windows == expected));
+  }
+}
+
+TEST_CASE("byte pairs: a token that no window holds, and ids that another end of the text would change") {
+  // The 4,096 bytes of a token, doubled from one: no window holds several.
+  std::vector<Merge> doubling;
+  for (int32_t i = 0; i < 12; ++i) {
+    const int32_t part = i == 0 ? 'a' : 299 + i;
+    doubling.push_back({part, part, 300 + i});
+  }
+  const BytePairs pairs(all_bytes(), doubling);
+  BytePairs::Work work;
+  std::vector<int32_t> found;
+  const std::string text(50000, 'a');
+  CHECK_FALSE(pairs.encode_windows(text, work, found));
+  CHECK(found.empty());
+  pairs.encode(text, work, found);
+  std::vector<int32_t> expected;
+  pairs.encode_long(text, work, expected);
+  CHECK((found == expected));
+  // A chain whose first link is what the last one leaves: b joins to the left all the way.
+  std::vector<Merge> chain = {{'a', 'b', 300}, {'a', 300, 301}};
+  for (int32_t i = 0; i < 60; ++i) chain.push_back({'a', 301 + i, 302 + i});
+  const BytePairs links(all_bytes(), chain);
+  for (const int length : {200, 1000, 5000}) {
+    const std::string ends =
+        std::string(static_cast<size_t>(length), 'a') + "b" + std::string(300, 'a') + "b";
+    found.clear();
+    expected.clear();
+    links.encode(ends, work, found);
+    links.encode_long(ends, work, expected);
+    CHECK((found == expected));
+  }
 }
