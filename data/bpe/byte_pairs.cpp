@@ -22,13 +22,15 @@ constexpr size_t kFewest = 3;   // ids of a window that does not end the piece
 constexpr int kFilterBits = 21;
 constexpr int kFilterShift = 64 - kFilterBits;
 
-uint64_t pair_key(int32_t left, int32_t right) {
-  return static_cast<uint64_t>(static_cast<uint32_t>(left)) << 32 | static_cast<uint32_t>(right);
-}
-
 uint64_t hash_of(uint64_t key) {
   key *= 0x9E3779B97F4A7C15ULL;
   return (key ^ key >> 32) * 0xD6E8FEB86659FD93ULL;
+}
+
+int32_t highest_id(const std::array<int32_t, 256>& byte_ids, std::span<const Merge> merges) {
+  int32_t highest = std::max(0, *std::max_element(byte_ids.begin(), byte_ids.end()));
+  for (const Merge& merge : merges) highest = std::max({highest, merge.left, merge.right, merge.merged});
+  return highest;
 }
 
 // By id; 0 for a token that no merges make. Empty where a byte has no id, or the merges are in such an order
@@ -37,9 +39,7 @@ std::vector<uint32_t> find_token_bytes(const std::array<int32_t, 256>& byte_ids,
                                        std::span<const Merge> merges) {
   constexpr int kPasses = 8;
   if (*std::min_element(byte_ids.begin(), byte_ids.end()) < 0) return {};
-  int32_t highest = *std::max_element(byte_ids.begin(), byte_ids.end());
-  for (const Merge& merge : merges) highest = std::max({highest, merge.left, merge.right, merge.merged});
-  std::vector<uint32_t> bytes(static_cast<size_t>(highest) + 1, 0);
+  std::vector<uint32_t> bytes(static_cast<size_t>(highest_id(byte_ids, merges)) + 1, 0);
   for (const int32_t id : byte_ids) bytes[static_cast<size_t>(id)] = 1;
   bool changed = true;
   for (int pass = 0; changed && pass < kPasses; ++pass) {
@@ -60,8 +60,15 @@ std::vector<uint32_t> find_token_bytes(const std::array<int32_t, 256>& byte_ids,
 
 BytePairs::BytePairs(const std::array<int32_t, 256>& byte_ids, std::span<const Merge> merges)
     : byte_ids_(byte_ids), byte_ranks_(size_t{256} * 256, kNone), filter_((size_t{1} << kFilterBits) / 64) {
-  const size_t slots = std::bit_ceil(std::max<size_t>(16, merges.size() * 2));
-  slots_.assign(slots, {kEmpty, kNone, 0});
+  const auto bits = [](int64_t highest) {
+    return static_cast<int>(std::bit_width(static_cast<uint64_t>(highest)));
+  };
+  id_bits_ = bits(highest_id(byte_ids, merges));
+  rank_bits_ = bits(static_cast<int64_t>(merges.size()));
+  DLCM_CHECK_INPUT(2 * id_bits_ + rank_bits_ < 64, "byte pairs: ", merges.size(), " merges of ids of ",
+                   id_bits_, " bits, fewer than ", int64_t{1} << (63 - 2 * id_bits_), " are possible");
+  const size_t slots = std::bit_ceil(std::max<size_t>(16, merges.size() * 4));
+  slots_.assign(slots, kEmpty);
   shift_ = 64 - std::countr_zero(slots);
   for (const Merge& merge : merges) {
     set_rank(merge.left, merge.right, static_cast<uint32_t>(merged_.size()));
@@ -69,6 +76,7 @@ BytePairs::BytePairs(const std::array<int32_t, 256>& byte_ids, std::span<const M
   }
   for (size_t left = 0; left < 256; ++left) {
     for (size_t right = 0; right < 256; ++right) {
+      if (byte_ids_[left] < 0 || byte_ids_[right] < 0) continue;
       byte_ranks_[left * 256 + right] = rank_of(byte_ids_[left], byte_ids_[right]);
     }
   }
@@ -83,26 +91,29 @@ BytePairs::BytePairs(const std::array<int32_t, 256>& byte_ids, std::span<const M
 }
 
 uint32_t BytePairs::rank_of(int32_t left, int32_t right) const {
-  const uint64_t key = pair_key(left, right);
+  const uint64_t key = key_of(left, right);
   const uint64_t hash = hash_of(key);
   const uint64_t bit = hash >> kFilterShift;
   if ((filter_[bit / 64] >> (bit % 64) & 1) == 0) return kNone;
+  // The numbers of a pair differ from its key in the rank alone, from all others in more.
   size_t slot = hash >> shift_;
-  while (slots_[slot].pair != key) {
-    if (slots_[slot].pair == kEmpty) return kNone;
+  while ((slots_[slot] ^ key) >> rank_bits_ != 0) {
+    if (slots_[slot] == kEmpty) return kNone;
     slot = (slot + 1) & (slots_.size() - 1);
   }
-  return slots_[slot].rank;
+  return static_cast<uint32_t>(slots_[slot] ^ key);
 }
 
 void BytePairs::set_rank(int32_t left, int32_t right, uint32_t rank) {
-  const uint64_t key = pair_key(left, right);
+  const uint64_t key = key_of(left, right);
   const uint64_t hash = hash_of(key);
   const uint64_t bit = hash >> kFilterShift;
   filter_[bit / 64] |= uint64_t{1} << (bit % 64);
   size_t slot = hash >> shift_;
-  while (slots_[slot].pair != key && slots_[slot].pair != kEmpty) slot = (slot + 1) & (slots_.size() - 1);
-  slots_[slot] = {key, rank, 0};
+  while ((slots_[slot] ^ key) >> rank_bits_ != 0 && slots_[slot] != kEmpty) {
+    slot = (slot + 1) & (slots_.size() - 1);
+  }
+  slots_[slot] = key | rank;
 }
 
 // The token of a whole character at `at` and its size, -1 where its bytes are to be merged one by one.

@@ -21,7 +21,8 @@ class BytePairs {
  public:
   // Ids are not negative. byte_ids: of each byte, -1 for one that the vocabulary lacks, which is left out of
   // the text. Of two merges of the same pair the later counts. The merged token must be longer than either
-  // part.
+  // part. Throws InputError where there are more merges than fit with two ids in 63 bits: of ids of 22 bits
+  // half a million.
   BytePairs(const std::array<int32_t, 256>& byte_ids, std::span<const Merge> merges);
 
   // Memory that calls leave to later ones; one for each thread.
@@ -65,11 +66,9 @@ class BytePairs {
   static constexpr size_t kMostWindow = 4096;
 
  private:
-  struct Slot {
-    uint64_t pair;
-    uint32_t rank;
-    uint32_t unused;
-  };
+  uint64_t key_of(int32_t left, int32_t right) const {
+    return (static_cast<uint64_t>(left) << id_bits_ | static_cast<uint64_t>(right)) << rank_bits_;
+  }
   uint32_t rank_of(int32_t left, int32_t right) const;
   void set_rank(int32_t left, int32_t right, uint32_t rank);
   void start(std::string_view piece, Work& work) const;
@@ -91,10 +90,13 @@ class BytePairs {
 
   std::array<int32_t, 256> byte_ids_;
   std::vector<uint32_t> byte_ranks_;  // [left byte * 256 + right byte]
-  std::vector<Slot> slots_;           // open addressing, a power of two
-  int shift_ = 0;                     // from a hash to a slot
-  std::vector<uint64_t> filter_;      // bits by hash: most pairs have no rank, and their slots stay untouched
-  std::vector<int32_t> merged_;       // [rank]
+  int id_bits_ = 0;
+  int rank_bits_ = 0;
+  std::vector<uint64_t> slots_;   // left id, right id, rank in one number: a line of memory holds eight. Open
+                                  // addressing, a power of two
+  int shift_ = 0;                 // from a hash to a slot
+  std::vector<uint64_t> filter_;  // bits by hash: most pairs have no rank, and their slots stay untouched
+  std::vector<int32_t> merged_;   // [rank]
   // See whole_characters.h.
   std::vector<int32_t> character_ids_;
   std::vector<uint32_t> token_bytes_;  // [id]; empty where they are not known of all, or bytes have no id

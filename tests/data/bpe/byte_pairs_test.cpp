@@ -9,7 +9,11 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/data/temporary_folder.h"
+
+using namespace dlcm;
 using namespace dlcm::data;
+using namespace dlcm::test;
 
 namespace {
 
@@ -191,4 +195,16 @@ TEST_CASE("byte pairs: a token that no window holds, and ids that another end of
     links.encode_long(ends, work, expected);
     CHECK((found == expected));
   }
+}
+
+TEST_CASE("byte pairs: the highest ids are kept, and too many merges of them refused") {
+  constexpr int32_t kHighest = (1 << 22) - 1;  // of a file
+  const std::vector<Merge> merges = {{'a', 'b', kHighest - 1}, {kHighest - 1, 'c', kHighest}};
+  BytePairs::Work work;
+  std::vector<int32_t> found;
+  BytePairs(all_bytes(), merges).encode("abcab", work, found);
+  CHECK(found == std::vector<int32_t>{kHighest, kHighest - 1});
+  std::vector<Merge> many(1 << 19, {'a', 'b', kHighest});
+  CHECK(contains(message_of<InputError>([&] { BytePairs(all_bytes(), many); }),
+                 "524288 merges of ids of 22 bits, fewer than 524288 are possible"));
 }
