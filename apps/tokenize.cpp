@@ -9,6 +9,7 @@
 #include "apps/common/command_line.h"
 #include "apps/common/json.h"
 #include "apps/common/program.h"
+#include "apps/tokenize/progress_line.h"
 #include "apps/tokenize/tokenize_documents.h"
 #include "apps/tokenize/train_tokenizer.h"
 #include "data/tokenizer.h"
@@ -93,27 +94,6 @@ std::vector<TokenizeDomain> parse_domains(const CommandLine& line) {
   return domains;
 }
 
-// On a terminal one line that is written over, at most five times a second; else a line every ten seconds.
-class Progress {
- public:
-  void operator()(const TokenizeCounts& counts) {
-    const auto now = Clock::now();
-    if (now - last_ < (terminal_ ? std::chrono::milliseconds(200) : std::chrono::milliseconds(10000))) return;
-    last_ = now;
-    shown_ = true;
-    std::cerr << (terminal_ ? "\r" : "") << counts.files << " files, " << counts.documents << " documents, "
-              << counts.tokens << " tokens" << (terminal_ ? "\033[K" : "\n") << std::flush;
-  }
-  void end() const {
-    if (shown_ && terminal_) std::cerr << "\n";
-  }
-
- private:
-  bool terminal_ = isatty(STDERR_FILENO) != 0;
-  bool shown_ = false;
-  Clock::time_point last_ = Clock::now();
-};
-
 std::string json_of(const TokenizeCounts& counts, double seconds) {
   JsonObject result;
   result.add("documents", counts.documents);
@@ -135,9 +115,11 @@ int tokenize(int argc, char** argv) {
   if (line.threads) set_thread_count(static_cast<int>(*line.threads));
 
   const auto start = Clock::now();
-  Progress progress;
-  const TokenizeCounts counts =
-      tokenize_documents(line.options, *tokenizer, [&](const TokenizeCounts& now) { progress(now); });
+  ProgressLine progress;
+  const TokenizeCounts counts = tokenize_documents(line.options, *tokenizer, [&](const TokenizeCounts& now) {
+    if (progress.due())
+      progress.show(concat(now.files, " files, ", now.documents, " documents, ", now.tokens, " tokens"));
+  });
   progress.end();
   if (counts.empty_documents > 0) std::cerr << "skipped " << counts.empty_documents << " empty documents\n";
   if (line.options.heldout_share > 0 && counts.heldout_documents == 0) {

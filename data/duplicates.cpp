@@ -2,25 +2,19 @@
 
 #include <algorithm>
 
+#include "tensor/random.h"
+
 namespace dlcm::data {
 namespace {
 
 constexpr int64_t kReadTokens = 65536;  // at a time: a chunk of the file
-
-// The finalizer of SplitMix64 (Steele, Lea & Flood, "Fast splittable pseudorandom number generators", OOPSLA
-// 2014): every bit of the result depends on every bit of x.
-uint64_t mixed(uint64_t x) {
-  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
-  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
-  return x ^ (x >> 31);
-}
 
 uint64_t hash_of(const ShardReader& shard, int64_t document) {
   const int64_t count = shard.document_tokens(document);
   auto hash = static_cast<uint64_t>(count);
   for (int64_t begin = 0; begin < count; begin += kReadTokens) {
     for (const int32_t token : shard.read(document, begin, std::min(count, begin + kReadTokens))) {
-      hash = mixed(hash + 0x9E3779B97F4A7C15ull + static_cast<uint32_t>(token));
+      hash = mixed_bits(hash + 0x9E3779B97F4A7C15ull + static_cast<uint32_t>(token));
     }
   }
   return hash;

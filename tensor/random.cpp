@@ -159,6 +159,12 @@ uint64_t random_bits(uint64_t seed, RandomStream stream, uint64_t index, uint64_
   return (static_cast<uint64_t>(words[1]) << 32) | words[0];
 }
 
+uint64_t mixed_bits(uint64_t x) {
+  x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9ull;
+  x = (x ^ (x >> 27)) * 0x94D049BB133111EBull;
+  return x ^ (x >> 31);
+}
+
 uint64_t hash_name(std::string_view name, uint64_t before) {
   uint64_t hash = before;
   for (const char c : name) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001B3ull;

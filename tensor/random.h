@@ -35,6 +35,10 @@ void random_normals(uint64_t seed, RandomStream stream, uint64_t index, uint64_t
 // 64 random bits, a pure function of its arguments.
 uint64_t random_bits(uint64_t seed, RandomStream stream, uint64_t index, uint64_t position);
 
+// Every bit of the result depends on every bit of x: the finalizer of SplitMix64 (Steele, Lea & Flood, "Fast
+// splittable pseudorandom number generators", OOPSLA 2014).
+uint64_t mixed_bits(uint64_t x);
+
 // FNV-1a, 64 bits: a name's index in a stream. `before`: the hash of what precedes it.
 constexpr uint64_t kEmptyNameHash = 0xCBF29CE484222325;
 uint64_t hash_name(std::string_view name, uint64_t before = kEmptyNameHash);

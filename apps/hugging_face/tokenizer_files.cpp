@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "data/bpe/json_value.h"
-#include "data/bpe/vocabulary.h"
+#include "data/bpe/tokenizer_file.h"
 #include "data/sha256.h"
 #include "data/tokenizer.h"
 #include "tensor/check.h"
@@ -17,10 +17,6 @@ using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostFileBytes = size_t{512} << 20;
 constexpr char kEnd[] = "<|endoftext|>";
-
-Json byte_level() {
-  return {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"trim_offsets", true}, {"use_regex", false}};
-}
 
 // Puts the token in front of a text, and of the second of a pair.
 Json begin_template(const std::string& token, int32_t id) {
@@ -35,38 +31,6 @@ Json begin_template(const std::string& token, int32_t id) {
                 {"pair", Json::array({special(0), text("A", 0), special(1), text("B", 1)})}};
   field["special_tokens"][token] = {{"id", token}, {"ids", ids}, {"tokens", tokens}};
   return field;
-}
-
-Json bytes_json() {
-  Json vocabulary = Json::object();
-  for (int byte = 0; byte < 256; ++byte)
-    vocabulary[data::character_of_byte(static_cast<unsigned char>(byte))] = byte;
-  const Json end = {{"id", data::ByteTokenizer().end_id()},
-                    {"content", kEnd},
-                    {"single_word", false},
-                    {"lstrip", false},
-                    {"rstrip", false},
-                    {"normalized", false},
-                    {"special", true}};
-  return {{"version", "1.0"},
-          {"truncation", nullptr},
-          {"padding", nullptr},
-          {"added_tokens", Json::array({end})},
-          {"normalizer", nullptr},
-          {"pre_tokenizer", byte_level()},
-          {"post_processor", nullptr},
-          {"decoder", byte_level()},
-          {"model",
-           {{"type", "BPE"},
-            {"dropout", nullptr},
-            {"unk_token", nullptr},
-            {"continuing_subword_prefix", nullptr},
-            {"end_of_word_suffix", nullptr},
-            {"fuse_unk", false},
-            {"byte_fallback", false},
-            {"ignore_merges", false},
-            {"vocab", vocabulary},
-            {"merges", Json::array()}}}};
 }
 
 // How the token is written.
@@ -128,7 +92,8 @@ TokenizerFiles made_tokenizer_files(const LoadedModel& loaded, const std::string
   const std::string from = is_bytes ? "" : find_file(loaded, file);
   if (!is_bytes && from.empty()) return files;
   const std::unique_ptr<data::Tokenizer> tokenizer = data::load_tokenizer(is_bytes ? "bytes" : from);
-  Json json = is_bytes ? bytes_json() : Json::parse(data::read_file(from, kMostFileBytes));
+  Json json =
+      Json::parse(is_bytes ? data::bytes_tokenizer_json(kEnd) : data::read_file(from, kMostFileBytes));
   files.begin = tokenizer->begin_id();
   files.end = tokenizer->end_id();
   json["post_processor"] = begin_template(token_of(json, files.begin), files.begin);

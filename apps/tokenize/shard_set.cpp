@@ -42,12 +42,8 @@ bool is_heldout(std::string_view text, double share) {
 }
 
 bool is_heldout_hash(uint64_t name_hash, double share) {
-  // FNV-1a leaves its upper bits poorly mixed; the finalizer of SplitMix64 spreads them.
-  uint64_t x = name_hash;
-  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ULL;
-  x = (x ^ (x >> 27)) * 0x94d049bb133111ebULL;
-  x ^= x >> 31;
-  return static_cast<double>(x >> 11) * 0x1.0p-53 < share;
+  // FNV-1a leaves its upper bits poorly mixed.
+  return static_cast<double>(mixed_bits(name_hash) >> 11) * 0x1.0p-53 < share;
 }
 
 ShardSet::ShardSet(std::string folder, data::ShardHeader header, int64_t shard_tokens, bool overwrite)

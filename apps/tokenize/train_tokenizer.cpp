@@ -14,6 +14,7 @@
 #include "apps/common/command_line.h"
 #include "apps/common/json.h"
 #include "apps/common/output_file.h"
+#include "apps/tokenize/progress_line.h"
 #include "data/atomic_file.h"
 #include "data/bpe/piece_counts.h"
 #include "data/bpe/tokenizer_file.h"
@@ -140,27 +141,6 @@ class Output {
   std::unique_ptr<data::AtomicFile> config_;
 };
 
-// On a terminal one line that is written over, at most five times a second; else a line every ten seconds.
-class Progress {
- public:
-  template <class... Parts>
-  void show(const Parts&... parts) {
-    const auto now = Clock::now();
-    if (now - last_ < (terminal_ ? std::chrono::milliseconds(200) : std::chrono::milliseconds(10000))) return;
-    last_ = now;
-    shown_ = true;
-    std::cerr << (terminal_ ? "\r" : "") << concat(parts...) << (terminal_ ? "\033[K" : "\n") << std::flush;
-  }
-  void end() const {
-    if (shown_ && terminal_) std::cerr << "\n";
-  }
-
- private:
-  bool terminal_ = isatty(STDERR_FILENO) != 0;
-  bool shown_ = false;
-  Clock::time_point last_ = Clock::now();
-};
-
 struct TextCounts {
   int64_t documents = 0;
   int64_t bytes = 0;
@@ -178,7 +158,7 @@ std::vector<std::string> read_group(data::DocumentSource& source) {
   return texts;
 }
 
-data::PieceCounts count_pieces(const Options& options, TextCounts& counts, Progress& progress) {
+data::PieceCounts count_pieces(const Options& options, TextCounts& counts, ProgressLine& progress) {
   const auto format = options.json_lines ? data::InputFormat::json_lines : data::InputFormat::by_name;
   data::DocumentSource source(options.inputs, format);
   data::PieceCounter counter;
@@ -190,7 +170,7 @@ data::PieceCounts count_pieces(const Options& options, TextCounts& counts, Progr
     counter.add(texts);
     for (const std::string& text : texts) counts.bytes += static_cast<int64_t>(text.size());
     counts.documents += static_cast<int64_t>(texts.size());
-    progress.show(counts.documents, " documents, ", counts.bytes, " bytes read");
+    if (progress.due()) progress.show(concat(counts.documents, " documents, ", counts.bytes, " bytes read"));
     texts = next.get();
   }
   counts.empty_documents = source.empty_documents();
@@ -226,11 +206,11 @@ int train_tokenizer(int argc, char** argv) {
 
   const auto start = Clock::now();
   Output output(options);
-  Progress progress;
+  ProgressLine progress;
   TextCounts text;
   const data::PieceCounts pieces = count_pieces(options, text, progress);
   const data::TrainedTokens trained = data::train_byte_pairs(pieces, training, [&](int64_t tokens) {
-    progress.show(tokens, " of ", training.vocab_size, " tokens");
+    if (progress.due()) progress.show(concat(tokens, " of ", training.vocab_size, " tokens"));
   });
   output.write(trained);
   progress.end();

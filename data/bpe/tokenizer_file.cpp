@@ -5,22 +5,22 @@
 #include <utility>
 
 #include "data/bpe/scanners.h"
+#include "data/bpe/vocabulary.h"
 
 namespace dlcm::data {
 namespace {
 
 using Json = nlohmann::ordered_json;
 
+Json special_token(size_t id, const std::string& content) {
+  return {{"id", id},        {"content", content},  {"single_word", false}, {"lstrip", false},
+          {"rstrip", false}, {"normalized", false}, {"special", true}};
+}
+
 Json added_tokens(const TrainedTokens& trained) {
   Json list = Json::array();
   for (size_t id = 0; id < trained.special_tokens; ++id) {
-    list.push_back({{"id", id},
-                    {"content", trained.tokens[id]},
-                    {"single_word", false},
-                    {"lstrip", false},
-                    {"rstrip", false},
-                    {"normalized", false},
-                    {"special", true}});
+    list.push_back(special_token(id, trained.tokens[id]));
   }
   return list;
 }
@@ -41,6 +41,19 @@ Json pre_tokenizer() {
   return {{"type", "Sequence"}, {"pretokenizers", std::move(steps)}};
 }
 
+Json model_of(Json vocabulary, Json merges) {
+  return {{"type", "BPE"},
+          {"dropout", nullptr},
+          {"unk_token", nullptr},
+          {"continuing_subword_prefix", nullptr},
+          {"end_of_word_suffix", nullptr},
+          {"fuse_unk", false},
+          {"byte_fallback", false},
+          {"ignore_merges", false},
+          {"vocab", std::move(vocabulary)},
+          {"merges", std::move(merges)}};
+}
+
 // Merges as "a b", which older versions of the library read too: no token holds a space.
 Json model(const TrainedTokens& trained) {
   Json vocabulary = Json::object();
@@ -55,27 +68,33 @@ Json model(const TrainedTokens& trained) {
     merges.push_back(trained.tokens[static_cast<size_t>(merge.left)] + " " +
                      trained.tokens[static_cast<size_t>(merge.right)]);
   }
-  return {{"type", "BPE"},
-          {"dropout", nullptr},
-          {"unk_token", nullptr},
-          {"continuing_subword_prefix", nullptr},
-          {"end_of_word_suffix", nullptr},
-          {"fuse_unk", false},
-          {"byte_fallback", false},
-          {"ignore_merges", false},
-          {"vocab", std::move(vocabulary)},
-          {"merges", std::move(merges)}};
+  return model_of(std::move(vocabulary), std::move(merges));
+}
+
+// A byte-level BPE without normalizer.
+std::string file_of(Json added, Json pre_tokenizer, Json model) {
+  const Json file = {{"version", "1.0"},          {"truncation", nullptr},
+                     {"padding", nullptr},        {"added_tokens", std::move(added)},
+                     {"normalizer", nullptr},     {"pre_tokenizer", std::move(pre_tokenizer)},
+                     {"post_processor", nullptr}, {"decoder", byte_level()},
+                     {"model", std::move(model)}};
+  return file.dump(1) + "\n";
 }
 
 }  // namespace
 
 std::string tokenizer_json(const TrainedTokens& trained) {
-  const Json file = {{"version", "1.0"},          {"truncation", nullptr},
-                     {"padding", nullptr},        {"added_tokens", added_tokens(trained)},
-                     {"normalizer", nullptr},     {"pre_tokenizer", pre_tokenizer()},
-                     {"post_processor", nullptr}, {"decoder", byte_level()},
-                     {"model", model(trained)}};
-  return file.dump(1) + "\n";
+  return file_of(added_tokens(trained), pre_tokenizer(), model(trained));
+}
+
+std::string bytes_tokenizer_json(const std::string& end) {
+  constexpr int kBytes = 256;
+  Json vocabulary = Json::object();
+  for (int byte = 0; byte < kBytes; ++byte) {
+    vocabulary[character_of_byte(static_cast<unsigned char>(byte))] = byte;
+  }
+  return file_of(Json::array({special_token(kBytes, end)}), byte_level(),
+                 model_of(std::move(vocabulary), Json::array()));
 }
 
 std::string tokenizer_config_json() {

@@ -16,6 +16,8 @@ inline constexpr char kPad[] = "<|pad|>";
 
 // tokenizer.json: a byte-level BPE with the pre-tokenizer of DeepSeek-V3, whose pieces piece_counts.h counts.
 std::string tokenizer_json(const TrainedTokens& trained);
+// ByteTokenizer as a tokenizer.json; `end`: how its id 256 is written.
+std::string bytes_tokenizer_json(const std::string& end);
 // tokenizer_config.json beside it, which names begin, end and pad.
 std::string tokenizer_config_json();
 
