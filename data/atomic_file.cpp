@@ -109,15 +109,15 @@ int open_locked(const std::string& path) {
   return -1;
 }
 
-// A rename is durable once its folder is. Some file systems cannot sync a folder: nothing to be done there.
+}  // namespace
+
+// A rename is durable once its folder is.
 void sync_folder(const std::string& folder) {
   const int descriptor = open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
   if (descriptor < 0) return;
   fsync(descriptor);
   close(descriptor);
 }
-
-}  // namespace
 
 AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   std::error_code error;
@@ -173,6 +173,12 @@ void AtomicFile::write(std::string_view bytes) {
   }
 }
 
+void AtomicFile::start_write_back() const {
+#ifdef SYNC_FILE_RANGE_WRITE
+  sync_file_range(descriptor_, 0, 0, SYNC_FILE_RANGE_WRITE);  // whatever it says: finish() tells of failures
+#endif
+}
+
 void AtomicFile::finish() {
   struct stat status {};
   if (fstat(descriptor_, &status) != 0) fail(std::strerror(errno));
@@ -181,11 +187,11 @@ void AtomicFile::finish() {
   finished_ = true;
 }
 
-void AtomicFile::publish() {
+void AtomicFile::publish(FolderSync sync) {
   DLCM_CHECK(finished_ && descriptor_ >= 0, "'", path_, "' is published before it is finished");
   if (rename(temporary_.c_str(), path_.c_str()) != 0) fail(std::strerror(errno));
   let_go();
-  sync_folder(folder_of(path_));
+  if (sync == FolderSync::now) sync_folder(folder_of(path_));
 }
 
 void write_file(const std::string& path, std::string_view contents) {

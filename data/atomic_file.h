@@ -7,6 +7,9 @@
 
 namespace dlcm::data {
 
+// Whether a new name is made durable at once, or with others by one sync_folder.
+enum class FolderSync : uint8_t { now, by_caller };
+
 // Written as DIR/.NAME.tmp-PID (.1, .2, ... behind it where that name is taken); finish() makes it durable
 // and publish() renames it to DIR/NAME. The temporary is locked (flock) until then. A kill at any moment
 // leaves the old file or none, and a temporary that the next AtomicFile in this folder removes: it can take
@@ -29,10 +32,12 @@ class AtomicFile {
   uint64_t reserved() const { return reserved_; }  // bytes, so far
   // Appends.
   void write(std::string_view bytes);
+  // Has the system begin to write what it holds of the file, so that finish() finds little left to wait for.
+  void start_write_back() const;
   // Gives back what was reserved and not used and writes to the disk; nothing may be written after it.
   void finish();
   // Renames to the final name, durably, and closes the descriptor. After finish().
-  void publish();
+  void publish(FolderSync sync = FolderSync::now);
 
  private:
   [[noreturn]] void fail(const std::string& reason) const;
@@ -47,6 +52,9 @@ class AtomicFile {
 
 // Makes the file, or replaces it, with these contents.
 void write_file(const std::string& path, std::string_view contents);
+
+// Makes the names in a folder durable. Does nothing where the file system cannot.
+void sync_folder(const std::string& folder);
 
 // Removes the file, durably, where there is one. Throws Error.
 void remove_durably(const std::string& path);

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include "data/atomic_file.h"
+
 namespace dlcm::data {
 
 enum class ElementType : uint8_t { f32, f64, i32, i64, u8, u16, u32, u64, other };
@@ -81,7 +83,9 @@ class Hdf5Writer {
   // Closes, seals and makes durable; publish() then gives the file its name. A writer that is destroyed
   // before leaves nothing.
   void finish();
-  void publish();
+  void publish(FolderSync sync = FolderSync::now);
+  // Has the system begin to write to the disk; for long files, now and then.
+  void start_write_back() const;
 
  private:
   void write_dataset(const std::string& name, ElementType type, const std::vector<int64_t>& sizes,

@@ -318,8 +318,12 @@ void Hdf5Writer::finish() {
   state_->temporary.finish();
 }
 
-void Hdf5Writer::publish() {
-  state_->temporary.publish();
+void Hdf5Writer::publish(FolderSync sync) {
+  state_->temporary.publish(sync);
+}
+
+void Hdf5Writer::start_write_back() const {
+  state_->temporary.start_write_back();
 }
 
 }  // namespace dlcm::data

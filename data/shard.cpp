@@ -17,6 +17,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kTokenChunk = 65536;
 constexpr int64_t kDocumentChunk = 8192;
+constexpr int64_t kFlushesOfWriteBack = 16;
 constexpr uint64_t kMaxDocumentBytes = uint64_t{1} << 48;
 constexpr int64_t kMaxVocabulary = std::numeric_limits<int32_t>::max();
 
@@ -127,6 +128,7 @@ void ShardWriter::flush_tokens() {
   tokens_crc_ = extended_crc(tokens_crc_, token_buffer_);
   writer_.append("/tokens", token_buffer_.data(), static_cast<int64_t>(token_buffer_.size()));
   token_buffer_.clear();
+  if (++flushes_ % kFlushesOfWriteBack == 0) writer_.start_write_back();
 }
 
 void ShardWriter::flush_documents() {
@@ -144,8 +146,8 @@ void ShardWriter::finish() {
   writer_.finish();
 }
 
-void ShardWriter::publish() {
-  writer_.publish();
+void ShardWriter::publish(FolderSync sync) {
+  writer_.publish(sync);
 }
 
 ShardReader::ShardReader(const std::string& path) : file_(path), header_(read_header(file_)) {

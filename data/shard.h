@@ -39,7 +39,7 @@ class ShardWriter {
   int64_t tokens() const { return tokens_; }
   // Completes the file under its temporary name; publish() then gives it its own.
   void finish();
-  void publish();
+  void publish(FolderSync sync = FolderSync::now);
 
  private:
   void flush_tokens();
@@ -53,6 +53,7 @@ class ShardWriter {
   int64_t tokens_ = 0;  // those of parts included
   std::vector<uint32_t> token_buffer_;
   uint64_t last_offset_ = 0;
+  int64_t flushes_ = 0;  // of tokens
   std::vector<uint64_t> offset_buffer_;
   std::vector<uint64_t> bytes_buffer_;
   uint32_t tokens_crc_ = 0;  // of what was flushed

@@ -63,15 +63,28 @@ bool names_bytes(const std::string& identity) {
   return identity.substr(0, identity.find(' ')) == "bytes";
 }
 
-void copy_tokenizer(const std::string& name_or_path, const std::string& to_folder) {
+TokenizerCopies::TokenizerCopies(const std::string& name_or_path, const std::string& to_folder) {
   if (name_or_path == "bytes") return;
-  const fs::path config = fs::path(name_or_path).parent_path() / kTokenizerConfigFile;
-  write_file((fs::path(to_folder) / kTokenizerFile).string(), read_file(name_or_path, kMostFileBytes));
+  const auto copy = [&](const std::string& from, const char* name) {
+    files_.push_back(std::make_unique<AtomicFile>((fs::path(to_folder) / name).string()));
+    const std::string bytes = read_file(from, kMostFileBytes);
+    files_.back()->reserve(bytes.size());
+    files_.back()->write(bytes);
+    files_.back()->finish();
+  };
+  copy(name_or_path, kTokenizerFile);
+  const std::string config = (fs::path(name_or_path).parent_path() / kTokenizerConfigFile).string();
   std::error_code error;
-  if (fs::exists(config, error)) {
-    write_file((fs::path(to_folder) / kTokenizerConfigFile).string(),
-               read_file(config.string(), kMostFileBytes));
-  }
+  if (fs::exists(config, error)) copy(config, kTokenizerConfigFile);
+}
+
+void TokenizerCopies::publish() {
+  for (const auto& file : files_) file->publish(FolderSync::by_caller);
+}
+
+void copy_tokenizer(const std::string& name_or_path, const std::string& to_folder) {
+  TokenizerCopies(name_or_path, to_folder).publish();
+  sync_folder(to_folder);
 }
 
 std::vector<std::string> tokenizer_places(const std::string& shard_or_checkpoint) {

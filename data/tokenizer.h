@@ -7,6 +7,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/atomic_file.h"
+
 namespace dlcm::data {
 
 class Tokenizer {
@@ -65,6 +67,16 @@ inline constexpr char kTokenizerFile[] = "tokenizer.json";
 inline constexpr char kTokenizerConfigFile[] = "tokenizer_config.json";
 // Copies both to the folder, each whole or not at all; nothing for "bytes". The config is the one beside it.
 void copy_tokenizer(const std::string& name_or_path, const std::string& to_folder);
+// The same in two steps: the copies under temporary names, durable, and then their names, which the caller
+// makes durable (sync_folder).
+class TokenizerCopies {
+ public:
+  TokenizerCopies(const std::string& name_or_path, const std::string& to_folder);
+  void publish();
+
+ private:
+  std::vector<std::unique_ptr<AtomicFile>> files_;
+};
 // Where the copy of a shard or checkpoint is looked for: in its folder, and in the one above.
 std::vector<std::string> tokenizer_places(const std::string& shard_or_checkpoint);
 

@@ -106,9 +106,10 @@ void ShardSet::finish() {
 void ShardSet::publish() {
   std::vector<std::string> written;
   for (Split* split : {&train_, &heldout_}) {
-    for (const auto& writer : split->writers) writer->publish();
+    for (const auto& writer : split->writers) writer->publish(data::FolderSync::by_caller);
     written.insert(written.end(), split->paths.begin(), split->paths.end());
   }
+  data::sync_folder(folder_);
   for (const std::string& path : existing_shards(folder_)) {
     if (std::find(written.begin(), written.end(), path) == written.end()) data::remove_durably(path);
   }

@@ -1,6 +1,7 @@
 #include "apps/tokenize/tokenize_documents.h"
 
 #include <filesystem>
+#include <future>
 #include <map>
 #include <memory>
 
@@ -219,13 +220,18 @@ TokenizeCounts tokenize_documents(const TokenizeOptions& options, const data::To
     sets.push_back(std::make_unique<ShardSet>(domain.name.empty() ? options.output : folder, header,
                                               options.shard_tokens, options.overwrite));
   }
+  // The disk's share of it passes while texts are encoded.
+  std::future<data::TokenizerCopies> copies = std::async(
+      std::launch::async, [&] { return data::TokenizerCopies(options.tokenizer, options.output); });
   TokenizeCounts counts;
   for (size_t i = 0; i < sets.size(); ++i) {
     tokenize_domain(options, options.domains[i], tokenizer, *sets[i], counts, progress);
     sets[i]->finish();
   }
+  data::TokenizerCopies tokenizer_copies = copies.get();
   for (const auto& set : sets) set->mark_incomplete();
-  data::copy_tokenizer(options.tokenizer, options.output);
+  tokenizer_copies.publish();
+  data::sync_folder(options.output);
   for (const auto& set : sets) set->publish();
   for (const auto& set : sets) set->mark_complete();
   return counts;
