@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include <simdjson.h>
+
 namespace dlcm::data {
 namespace {
 
@@ -30,6 +32,7 @@ size_t character_bytes(const unsigned char* p, size_t left) {
 }  // namespace
 
 size_t first_invalid_utf8(std::string_view text) {
+  if (simdjson::validate_utf8(text.data(), text.size())) return text.size();
   const auto* data = reinterpret_cast<const unsigned char*>(text.data());
   size_t i = 0;
   while (i < text.size()) {

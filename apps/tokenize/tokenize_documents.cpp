@@ -127,7 +127,9 @@ void DomainTokenizer::write(const Encoded& item) {
   }
   counts_.empty_documents += item.empty_documents;
   counts_.files = before_.files + item.files;
-  progress_(counts_);
+  TokenizeCounts shown = counts_;
+  if (!item.block.ends) shown.tokens += whole_.tokens;  // of the document that goes on
+  progress_(shown);
 }
 
 // For people: the inputs as they were named.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstring>
 #include <functional>
 #include <limits>
 #include <utility>
@@ -18,9 +19,19 @@ constexpr uint64_t kEmpty = std::numeric_limits<uint64_t>::max();
 constexpr size_t kShort = 64;   // ids up to which the scan is quicker
 constexpr size_t kWindow = 80;  // bytes of the first
 constexpr size_t kOverlap = 6;  // ids of a window that are left to the next: merges seldom reach further
-constexpr size_t kFewest = 3;   // ids of a window that does not end the piece
+constexpr size_t kBlock = 16;
+constexpr size_t kFewest = 3;  // ids of a window that does not end the piece
 constexpr int kFilterBits = 21;
 constexpr int kFilterShift = 64 - kFilterBits;
+
+// to[i] = to[i + 1] for a block: a vector register or a few, where a loop up to the end has a branch for
+// each.
+template <class Number>
+void move_down(Number* to) {
+  std::array<Number, kBlock> block;
+  std::memcpy(block.data(), to + 1, sizeof(block));
+  std::memcpy(to, block.data(), sizeof(block));
+}
 
 uint64_t hash_of(uint64_t key) {
   key *= 0x9E3779B97F4A7C15ULL;
@@ -255,9 +266,11 @@ bool BytePairs::encode_windows(std::string_view piece, Work& work, std::vector<i
 
 // Merges work.ids; the highest rank of a merge, and one, 0 where there was none.
 size_t BytePairs::merge_short(Work& work) const {
+  size_t count = work.ids.size();
+  work.ids.resize(count + kBlock);
+  work.ranks.resize(count + kBlock, kNone);
   int32_t* const symbols = work.ids.data();
   uint32_t* const ranks = work.ranks.data();
-  size_t count = work.ids.size();
   size_t highest = 0;
   while (count > 1) {
     work.scanned += count;
@@ -267,14 +280,15 @@ size_t BytePairs::merge_short(Work& work) const {
     highest = std::max<size_t>(highest, size_t{rank} + 1);
     symbols[at] = merged_[rank];
     --count;
-    for (size_t i = at + 1; i < count; ++i) {
-      symbols[i] = symbols[i + 1];
-      ranks[i] = ranks[i + 1];
+    for (size_t i = at + 1; i < count; i += kBlock) {
+      move_down(symbols + i);
+      move_down(ranks + i);
     }
     ranks[at] = at + 1 < count ? rank_of(symbols[at], symbols[at + 1]) : kNone;
     if (at > 0) ranks[at - 1] = rank_of(symbols[at - 1], symbols[at]);
   }
   work.ids.resize(count);
+  work.ranks.resize(count);
   return highest;
 }
 

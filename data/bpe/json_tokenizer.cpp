@@ -206,17 +206,23 @@ void JsonTokenizer::Parts::encode_batch(std::span<const std::string_view> pieces
   for (size_t i = 0; i < pieces.size(); ++i) {
     if (pieces[i].size() <= PieceCache::kMaxBytes) keys[i] = work.cache.key_of(pieces[i]);
   }
+  constexpr size_t kRoom = PieceBatch::kPieces * PieceCache::kMaxIds;
+  size_t count = ids.size();
+  ids.resize(count + kRoom);  // for what the cache has: it is copied without a look at how many they are
   for (size_t i = 0; i < pieces.size(); ++i) {
-    if (pieces[i].size() > PieceCache::kMaxBytes) {
-      encode_piece(pieces[i], work, ids);
-    } else if (const PieceCache::Entry* entry = work.cache.find(keys[i])) {
-      ids.insert(ids.end(), entry->ids.begin(), entry->ids.begin() + entry->count);
-    } else {
-      const size_t begin = ids.size();
-      encode_piece(pieces[i], work, ids);
-      work.cache.add(keys[i], std::span(ids).subspan(begin));
+    const bool is_short = pieces[i].size() <= PieceCache::kMaxBytes;
+    if (const PieceCache::Entry* entry = is_short ? work.cache.find(keys[i]) : nullptr) {
+      std::copy(entry->ids.begin(), entry->ids.end(), ids.begin() + static_cast<std::ptrdiff_t>(count));
+      count += entry->count;
+      continue;
     }
+    ids.resize(count);
+    encode_piece(pieces[i], work, ids);
+    if (is_short) work.cache.add(keys[i], std::span(ids).subspan(count));
+    count = ids.size();
+    ids.resize(count + kRoom);
   }
+  ids.resize(count);
 }
 
 // Text without added tokens.
