@@ -160,7 +160,7 @@ int evaluate_program(int argc, char** argv) {
   data.use([&](const std::string& path) {
     data::HeldoutReader reader(
         {path, train.context, std::max(train.context, train.micro_tokens), line.max_tokens.value_or(-1)});
-    require_same_tokenizer(reader, {loaded.config.model.vocab_size, loaded.tokenizer, loaded.path}, path);
+    require_same_tokenizer(reader, {loaded.config.model.vocab_size, loaded.tokenizers(), loaded.path}, path);
     warn_of_leak(loaded.config.model);
     result = run(loaded, reader, line, data);
   });

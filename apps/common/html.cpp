@@ -2,10 +2,24 @@
 
 #include <fstream>
 
+#include "data/utf8.h"
+
 namespace dlcm::apps {
+
+namespace {
+
+// U+FFFD, in place of what is no character, or none that a page may hold.
+constexpr char kReplacement[] = "\xEF\xBF\xBD";
+
+}  // namespace
 
 std::string html_escaped(std::string_view text) {
   std::string html;
+  for (size_t invalid = data::first_invalid_utf8(text); invalid < text.size();
+       invalid = data::first_invalid_utf8(text)) {
+    html += html_escaped(text.substr(0, invalid)) + kReplacement;
+    text.remove_prefix(invalid + 1);
+  }
   for (const char c : text) {
     switch (c) {
       case '&':
@@ -29,7 +43,7 @@ std::string html_escaped(std::string_view text) {
       default: {
         const auto byte = static_cast<unsigned char>(c);
         const bool is_allowed = (byte >= 0x20 && byte != 0x7F) || c == '\n' || c == '\t';
-        html += is_allowed ? std::string(1, c) : std::string("\xEF\xBF\xBD");
+        html += is_allowed ? std::string(1, c) : std::string(kReplacement);
       }
     }
   }

@@ -90,6 +90,14 @@ LoadedModel load_model(const std::string& source) {
   return load(source, Weights::yes);
 }
 
+std::vector<std::string> LoadedModel::tokenizers() const {
+  std::vector<std::string> all;
+  if (!tokenizer.empty()) all.push_back(tokenizer);
+  if (folder && !folder->tokenizer.empty() && folder->tokenizer != tokenizer)
+    all.push_back(folder->tokenizer);
+  return all;
+}
+
 LoadedModel load_description(const std::string& source) {
   return load(source, Weights::no);
 }

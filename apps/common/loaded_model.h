@@ -14,6 +14,7 @@ namespace dlcm::apps {
 // What a folder of Hugging Face's form (apps/hugging_face) says of text.
 struct FolderText {
   std::string tokenizer_file;  // its tokenizer.json; empty where there is none
+  std::string tokenizer;       // the identity of that file, whose ids are those of LoadedModel::tokenizer
   std::vector<int32_t> ends;   // ids with which a text ends; none: it never does
   int64_t positions = 0;       // max_position_embeddings; 0 where it says none
 };
@@ -27,6 +28,8 @@ struct LoadedModel {
   std::optional<FolderText> folder;           // nothing of a checkpoint
   int64_t step = 0;
   int64_t tokens_seen = 0;
+  // The identities of tokenizers with the model's ids; empty where none is known.
+  std::vector<std::string> tokenizers() const;
   // Tokens for which the model was made.
   int64_t positions() const {
     return folder && folder->positions > 0 ? folder->positions : config.train.context;

@@ -100,10 +100,12 @@ EvaluationResult evaluate(const LanguageModel& model, data::HeldoutReader& reade
 
 void require_same_tokenizer(const data::HeldoutReader& reader, const ModelVocabulary& model,
                             const std::string& data_name) {
-  DLCM_CHECK_INPUT(!model.tokenizer.empty(), "'", model.model_name, "' has no ", data::kTokenizerFile,
+  DLCM_CHECK_INPUT(!model.tokenizers.empty(), "'", model.model_name, "' has no ", data::kTokenizerFile,
                    ", so that nothing tells whether '", data_name, "' has its ids: put it there");
-  DLCM_CHECK_INPUT(reader.tokenizer() == model.tokenizer, "'", data_name, "' was made with tokenizer '",
-                   reader.tokenizer(), "', but '", model.model_name, "' with '", model.tokenizer,
+  const bool known = std::find(model.tokenizers.begin(), model.tokenizers.end(), reader.tokenizer()) !=
+                     model.tokenizers.end();
+  DLCM_CHECK_INPUT(known, "'", data_name, "' was made with tokenizer '", reader.tokenizer(), "', but '",
+                   model.model_name, "' with '", model.tokenizers.front(),
                    "': give shards of the tokenizer that the model was trained with");
   DLCM_CHECK_INPUT(reader.vocab_size() <= model.vocab_size, "'", data_name, "' has a vocabulary of ",
                    reader.vocab_size(), " ids, but '", model.model_name, "' of ", model.vocab_size,

@@ -48,7 +48,7 @@ EvaluationResult evaluate(const LanguageModel& model, data::HeldoutReader& reade
 // Whose ids a model predicts; the names are for messages.
 struct ModelVocabulary {
   int64_t vocab_size = 0;
-  std::string tokenizer;  // its identity
+  std::vector<std::string> tokenizers;  // the identities that stand for its ids; empty where none is known
   std::string model_name;
 };
 // Throws InputError unless the data was made with the model's tokenizer, of whose ids the model may have

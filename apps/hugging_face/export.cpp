@@ -6,7 +6,7 @@
 #include <map>
 #include <nlohmann/json.hpp>
 
-#include "apps/common/config_keys.h"
+#include "apps/hugging_face/configuration_json.h"
 #include "apps/hugging_face/folder_tokenizer.h"
 #include "apps/hugging_face/names.h"
 #include "apps/hugging_face/tokenizer_files.h"
@@ -114,40 +114,11 @@ Json qwen3_json(const ModelConfig& model, int64_t positions, DType dtype) {
           {"dtype", word}};
 }
 
-Json value_json(const WholeNumber& place) {
-  return *place.value;
-}
-Json value_json(const Number& place) {
-  return *place.value;
-}
-Json value_json(const bool* place) {
-  return *place;
-}
-Json value_json(const Text& place) {
-  return *place.value;
-}
-Json value_json(const Choice& place) {
-  return place.names.at(place.get());
-}
-
-// Every key of config.toml, a table an object.
 Json dlcm_json(const Config& config) {
-  Config copy = config;
-  Json all = Json::object();
-  for (const Key& key : config_keys(copy)) {
-    if (!applies_to(key, copy.model.kind)) continue;
-    Json* table = &all;
-    for (size_t begin = 0; begin < key.table.size();) {
-      const size_t end = std::min(key.table.find('.', begin), key.table.size());
-      table = &(*table)[key.table.substr(begin, end - begin)];
-      begin = end + 1;
-    }
-    (*table)[key.name] = std::visit([](const auto& place) { return value_json(place); }, key.place);
-  }
   return {{"architectures", Json::array({kDlcmArchitecture})},
           {"model_type", kDlcmType},
           {"vocab_size", config.model.vocab_size},
-          {"configuration", all}};
+          {kConfigurationKey, Json::parse(configuration_json(config))}};
 }
 
 void write_weights(const LoadedModel& loaded, const ModelConfig& model, DType dtype,

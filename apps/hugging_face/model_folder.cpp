@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <set>
 
+#include "apps/hugging_face/configuration_json.h"
 #include "apps/hugging_face/names.h"
 #include "apps/hugging_face/qwen3_config.h"
 #include "apps/hugging_face/tokenizer_files.h"
@@ -48,22 +49,25 @@ std::vector<int32_t> text_ends(const std::string& folder, const JsonValue& confi
   return ids_at(json.root(), "eos_token_id");
 }
 
-// The identity of the tokenizer of the model's shards.
-std::string identity_of(const std::string& tokenizer_file, const JsonValue& config) {
-  if (tokenizer_file.empty()) return "";
-  const std::string file = tokenizer_file_identity(data::read_file(tokenizer_file, kMostTokenizerBytes));
-  if (!config.has(kTokenizerKey)) return file;
+// The identity of the tokenizer of the model's shards; `file`: that of the folder's.
+std::string identity_of(const std::string& file, const JsonValue& config) {
+  if (file.empty() || !config.has(kTokenizerKey)) return file;
   const JsonValue both = config[kTokenizerKey];
   return both["file"].string() == file ? std::string(both["identity"].string())
                                        : file;  // or it has been replaced
 }
 
-Config dlcm_config(const std::string& folder) {
+Config dlcm_config(const std::string& folder, const JsonValue& json) {
   const std::string path = in_folder(folder, kFolderTomlFile);
   DLCM_CHECK_INPUT(fs::exists(path), "'", path, "' is missing: it has the configuration of the model");
   Config config = load_config(path).config;
   DLCM_CHECK_INPUT(config.model.kind == ModelKind::dlcm, "'", path,
                    "': model.kind is not \"dlcm\", but config.json beside it says so");
+  if (json.has(kConfigurationKey)) {
+    const std::string other = first_difference(json[kConfigurationKey].dump(), configuration_json(config));
+    DLCM_CHECK_INPUT(other.empty(), json.place(), ": ", other, " is not that of '", path,
+                     "': both hold the configuration, change them together or not at all");
+  }
   return config;
 }
 
@@ -81,19 +85,22 @@ bool is_ignored(const std::string& name, const ModelConfig& model) {
 }
 
 void require_tensors(const data::SafetensorsModel& file, const LoadedModel& loaded) {
+  const char* const described_by = is_qwen3(loaded) ? kFolderConfigFile : kFolderTomlFile;
   std::set<std::string> unknown;
   for (const std::string& name : file.names()) {
     if (!is_ignored(name, loaded.config.model)) unknown.insert(name);
   }
   for (const nn::Parameter* parameter : loaded.model->parameters()) {
     const std::string name = name_in_file(loaded, *parameter);
+    DLCM_CHECK_INPUT(file.has(name), "'", file.path(), "': there is no tensor '", name, "', but ",
+                     described_by, " says so: copy the folder again, as the two are not of one model");
     const Shape& shape = file.info(name).shape;
     DLCM_CHECK_INPUT(shape == parameter->shape(), "'", file.file_of(name).path(), "': tensor '", name,
-                     "' has shape ", shape, ", but ", kFolderConfigFile, " says ", parameter->shape());
+                     "' has shape ", shape, ", but ", described_by, " says ", parameter->shape());
     unknown.erase(name);
   }
   DLCM_CHECK_INPUT(unknown.empty(), "'", file.path(), "': the tensor '", data::shown(*unknown.begin()),
-                   "' is none of the model's: it is another model than ", kFolderConfigFile, " says");
+                   "' is none of the model's: it is another model than ", described_by, " says");
 }
 
 }  // namespace
@@ -118,15 +125,18 @@ LoadedModel describe_model_folder(const std::string& folder) {
     loaded.config.train.context = std::clamp<int64_t>(qwen3.positions, 2, kLongestContext);
     loaded.config.train.micro_tokens = loaded.config.train.context;
   } else if (type == kDlcmType) {
-    loaded.config = dlcm_config(folder);
+    loaded.config = dlcm_config(folder, json);
   } else {
     json["model_type"].refuse_name(type, {kQwen3Type, kDlcmType});
   }
   loaded.path = folder;
   const std::string tokenizer = in_folder(folder, data::kTokenizerFile);
-  if (fs::exists(tokenizer)) loaded.folder->tokenizer_file = tokenizer;
+  if (fs::exists(tokenizer)) {
+    loaded.folder->tokenizer_file = tokenizer;
+    loaded.folder->tokenizer = tokenizer_file_identity(data::read_file(tokenizer, kMostTokenizerBytes));
+  }
   loaded.folder->ends = text_ends(folder, json);
-  loaded.tokenizer = identity_of(loaded.folder->tokenizer_file, json);
+  loaded.tokenizer = identity_of(loaded.folder->tokenizer, json);
   return loaded;
 }
 

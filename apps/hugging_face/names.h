@@ -21,6 +21,9 @@ inline constexpr char kQwen3Architecture[] = "Qwen3ForCausalLM";
 inline constexpr char kDlcmType[] = "dlcm";
 inline constexpr char kDlcmArchitecture[] = "Dlcm";
 
+// Of a Dlcm's config.json: all that config.toml has.
+inline constexpr char kConfigurationKey[] = "configuration";
+
 // Of config.json, where tokenizer.json is not the file that made the model's shards but one of the same ids:
 // an object of both identities, {"identity": that of the shards, "file": that of tokenizer.json}.
 inline constexpr char kTokenizerKey[] = "dlcm_tokenizer";

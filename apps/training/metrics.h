@@ -29,6 +29,8 @@ class MetricsLog {
   // with a point where they are not whole by type; those that are not finite become null. What the disk does
   // not take is kept and written before the next line.
   void write(int64_t step, const Fields& fields);
+  // Writes what waits; a file that was lost is begun anew.
+  void retry() { file_.write({}); }
   // Why lines are waiting; empty where all are written.
   const std::string& failure() const { return file_.failure(); }
   // Waits until the disk has what was written: called before a checkpoint refers to it, from any thread.

@@ -139,7 +139,8 @@ data::CheckpointReader Run::open_checkpoint() {
       continue;  // its like has been said
     }
   }
-  throw InputError(damage);
+  throw InputError(concat(damage, "; no other in ", folder_->path(),
+                          "/checkpoints is whole: copy one back, or begin anew in another --output"));
 }
 
 void Run::restore() {
@@ -344,6 +345,7 @@ void Run::save_now() {
     take(outcome);
     if (saved_step_ == step_) return;
     std::this_thread::sleep_for(kLastRetry);
+    metrics_->retry();
   }
 }
 

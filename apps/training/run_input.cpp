@@ -31,38 +31,42 @@ std::optional<Config> earlier_config(const TrainArguments& arguments) {
   return load_config(path).config;
 }
 
-// What is trained on from a source is the source's model, as a whole. Returns its tokenizer's identity, empty
-// where that is not known.
-std::string take_model_of_source(const TrainArguments& arguments, RunInput& input) {
+// What is trained on from a source is the source's model, as a whole. Returns its tokenizer's identities,
+// none where that is not known.
+std::vector<std::string> take_model_of_source(const TrainArguments& arguments, RunInput& input) {
   std::string& source = input.config.train.initialize;
   if (!arguments.initialize.empty()) source = arguments.initialize;
   const std::optional<Config> earlier = earlier_config(arguments);
   if (earlier && source.empty()) source = earlier->train.initialize;
-  if (source.empty()) return "";
+  if (source.empty()) return {};
   DLCM_CHECK_INPUT(source != "-",
                    "train.initialize = \"-\": expected a file or a folder, as the run may need it again");
   input.notes.push_back(concat("note: [model] and [mup] are those of ", source));
   if (earlier) {
     input.config.model = earlier->model;
-    return "";
+    return {};
   }
   const LoadedModel described = load_description(source);
   input.config.model = described.config.model;
-  return described.tokenizer;
+  return described.tokenizers();
 }
 
 // The shards' ids are the source's, of which it may have more.
-void check_source_fits(const std::string& folder, const std::string& tokenizer, const RunInput& input) {
+void check_source_fits(const std::string& folder, const std::vector<std::string>& tokenizers,
+                       const RunInput& input) {
   const std::string& source = input.config.train.initialize;
-  DLCM_CHECK_INPUT(tokenizer.empty() || tokenizer == input.loader->tokenizer(), "'", folder,
-                   "' was made with tokenizer '", input.loader->tokenizer(), "', but '", source, "' with '",
-                   tokenizer, "': make shards with the tokenizer of the model that the run is to begin with");
+  const bool fits = tokenizers.empty() || std::find(tokenizers.begin(), tokenizers.end(),
+                                                    input.loader->tokenizer()) != tokenizers.end();
+  DLCM_CHECK_INPUT(fits, "'", folder, "' was made with tokenizer '", input.loader->tokenizer(), "', but '",
+                   source, "' with '", tokenizers.front(),
+                   "': make shards with the tokenizer of the model that the run is to begin with");
   DLCM_CHECK_INPUT(input.loader->vocab_size() <= input.config.model.vocab_size, "'", folder,
                    "' has a vocabulary of ", input.loader->vocab_size(), " ids, but '", source, "' of ",
                    input.config.model.vocab_size);
 }
 
-void open_training_shards(const std::string& folder, const std::string& tokenizer, RunInput& input) {
+void open_training_shards(const std::string& folder, const std::vector<std::string>& tokenizers,
+                          RunInput& input) {
   data::LoaderOptions options;
   options.folder = folder;
   options.weights = input.config.data_weights;
@@ -83,7 +87,7 @@ void open_training_shards(const std::string& folder, const std::string& tokenize
   if (input.config.train.initialize.empty()) {
     input.config.model.vocab_size = vocab_size;
   } else {
-    check_source_fits(folder, tokenizer, input);
+    check_source_fits(folder, tokenizers, input);
   }
   check(input.config);
 }
@@ -113,9 +117,9 @@ RunInput open_run_input(const TrainArguments& arguments) {
   RunInput input;
   input.config = loaded.config;
   input.notes = notes_of(loaded);
-  const std::string tokenizer = take_model_of_source(arguments, input);
+  const std::vector<std::string> tokenizers = take_model_of_source(arguments, input);
   if (!arguments.data_folder.empty()) {
-    open_training_shards(arguments.data_folder, tokenizer, input);
+    open_training_shards(arguments.data_folder, tokenizers, input);
     open_heldout_shards(arguments.data_folder, input);
   }
   if (input.config.model.kind == ModelKind::dlcm &&

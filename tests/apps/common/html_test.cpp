@@ -10,6 +10,8 @@ TEST_CASE("html: markup and control characters in a text are text") {
   CHECK(html_escaped("<b a=\"1\" c='2'>&amp;\n\t\u20ac") ==
         "&lt;b a=&quot;1&quot; c=&#39;2&#39;&gt;&amp;amp;\n\t\u20ac");
   CHECK(html_escaped(std::string("a\0\x1b\x7f", 4)) == "a\uFFFD\uFFFD\uFFFD");
+  CHECK(html_escaped("\xFF<a>\xE4\xBD\xFE\u20ac") ==
+        "\uFFFD&lt;a&gt;\uFFFD\uFFFD\uFFFD\u20ac");  // bytes that are no text
 }
 
 TEST_CASE("html: a page is known by its beginning") {

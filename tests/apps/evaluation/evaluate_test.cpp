@@ -138,8 +138,10 @@ TEST_CASE("evaluate: data of another tokenizer is refused") {
   const test::TemporaryFolder folder;
   test::write_tiny_shard(folder / "a.h5", kTexts);
   const data::HeldoutReader reader({folder / "a.h5", 32, 64, -1});
-  CHECK_NOTHROW(require_same_tokenizer(reader, {257, data::ByteTokenizer().identity(), "m"}, "d"));
-  CHECK_THROWS_WITH_AS(require_same_tokenizer(reader, {257, "words sha256=0", "m.h5"}, "d.h5"),
+  CHECK_NOTHROW(require_same_tokenizer(reader, {257, {data::ByteTokenizer().identity()}, "m"}, "d"));
+  const std::vector<std::string> either = {"words sha256=0", data::ByteTokenizer().identity()};
+  CHECK_NOTHROW(require_same_tokenizer(reader, {257, either, "m"}, "d"));
+  CHECK_THROWS_WITH_AS(require_same_tokenizer(reader, {257, {"words sha256=0"}, "m.h5"}, "d.h5"),
                        doctest::Contains("'d.h5' was made with tokenizer 'bytes sha256="), InputError);
 }
 

@@ -71,6 +71,8 @@ TEST_CASE("folder tokenizer: a tokenizer.json made for the folder stands for the
   CHECK(made != shards);
   folder.set("config.json", "dlcm_tokenizer", {{"identity", shards}, {"file", made}});
   CHECK(load_description(folder.path()).tokenizer == shards);
+  // Shards of either are the model's.
+  CHECK(load_description(folder.path()).tokenizers() == std::vector<std::string>{shards, made});
   CHECK(tokenizer_of(load_description(folder.path()))->identity() == shards);
   // Replaced by another, it stands for itself.
   folder.set("tokenizer.json", "post_processor", nullptr);

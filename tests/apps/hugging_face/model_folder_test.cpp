@@ -142,7 +142,7 @@ TEST_CASE("model folder: bad weights are named by file and tensor") {
   CHECK_MESSAGE(contains(message, "tensor '" + q + "' has values that are not finite"), message);
   message = refusal_of_tensors(
       [&](auto& tensors) { std::erase_if(tensors, [&](const auto& entry) { return entry.first == q; }); });
-  CHECK_MESSAGE(contains(message, "has no tensor '" + q + "'"), message);
+  CHECK_MESSAGE(contains(message, "there is no tensor '" + q + "', but config.json says so"), message);
   message = refusal_of_tensors([](auto& tensors) { tensors.emplace_back("model.bias", Tensor::zeros({3})); });
   CHECK_MESSAGE(contains(message, "the tensor 'model.bias' is none of the model's"), message);
 

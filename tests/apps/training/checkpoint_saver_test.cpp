@@ -136,6 +136,18 @@ TEST_CASE("a run whose folder is lost makes it anew") {
   CHECK(place.train("run", {"--resume", "--set", "schedule.steps=82"}) == 0);
 }
 
+TEST_CASE("a run whose folder is lost after its last step saves its weights in a new one") {
+  const TrainingPlace place;
+  Process process = place.start("run", {"--set", "train.checkpoint_every=1000"});
+  REQUIRE(wait_until(process, [&] { return place.metrics_lines("run") >= 34; }));  // the last evaluation's too
+  process.signal(SIGSTOP);
+  const bool saved = !fs::is_empty(place.folder / "run/checkpoints");
+  fs::remove_all(place.folder / "run");
+  process.signal(SIGCONT);
+  CHECK(process.wait() == 0);
+  if (!saved) CHECK(fs::exists(place.folder / "run/checkpoints/step-00000030.h5"));
+}
+
 TEST_CASE("a run whose newest checkpoints are damaged goes on from the one before, and says so") {
   const TrainingPlace place;
   CHECK(place.train("run") == 0);
@@ -153,6 +165,7 @@ TEST_CASE("a run whose newest checkpoints are damaged goes on from the one befor
   for (const char* name : {"step-00000010.h5", "step-00000020.h5", "step-00000030.h5"})
     write_bytes(checkpoints + name, "");
   check_refused(place, place.train("run", {"--resume"}), 2, "latest.h5");
+  CHECK_MESSAGE(contains(place.error(), "/checkpoints is whole: copy one back"), place.error());
 }
 
 }  // namespace

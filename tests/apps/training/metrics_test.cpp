@@ -65,6 +65,10 @@ TEST_CASE("metrics: lines that the disk does not take are written later; a lost 
   CHECK(contains(message_of<Error>([&] { log.sync(); }), "cannot be written to the disk"));
   log.write(4, {});
   CHECK(read_bytes(path) == "{\"step\":4}\n");
+  std::filesystem::remove(path);
+  log.retry();
+  log.sync();
+  CHECK(read_bytes(path).empty());
 }
 
 }  // namespace
