@@ -139,7 +139,8 @@ TEST_CASE("a run whose folder is lost makes it anew") {
 TEST_CASE("a run whose folder is lost after its last step saves its weights in a new one") {
   const TrainingPlace place;
   Process process = place.start("run", {"--set", "train.checkpoint_every=1000"});
-  REQUIRE(wait_until(process, [&] { return place.metrics_lines("run") >= 34; }));  // the last evaluation's too
+  REQUIRE(
+      wait_until(process, [&] { return place.metrics_lines("run") >= 34; }));  // the last evaluation's too
   process.signal(SIGSTOP);
   const bool saved = !fs::is_empty(place.folder / "run/checkpoints");
   fs::remove_all(place.folder / "run");
