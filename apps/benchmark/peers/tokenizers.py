@@ -107,7 +107,7 @@ def tokenizers(tokenizer):
 
 
 PEERS = {"fastokens": fastokens, "gigatoken": gigatoken, "tiktoken": tiktoken, "tokenizers": tokenizers}
-VERSIONED = {"tokenizers": "Hugging Face tokenizers"}
+SHOWN = {"tokenizers": "Hugging Face tokenizers"}
 
 
 def run_peer(name, tokenizer, paths):
@@ -177,7 +177,7 @@ def row(*cells):
 def speeds(arguments, work):
     paths, text_bytes = unpack(arguments.corpus, work)
     runs = {("tokenize", 1): [], ("tokenize", 2): []}
-    runs.update({(name, 1): [] for name in PEERS if version(name)})
+    runs.update({(name, 1): [] for name in arguments.compare or PEERS if version(name)})
     for _ in range(arguments.repeats):
         for (name, cores), results in runs.items():
             if name == "tokenize":
@@ -193,7 +193,7 @@ def speeds(arguments, work):
         whole, after = fastest(results, "from_start"), fastest(results, "seconds")
         if whole is None:
             continue
-        title = name if name == "tokenize" else f"{VERSIONED.get(name, name)} {version(name)}"
+        title = name if name == "tokenize" else f"{SHOWN.get(name, name)} {version(name)}"
         row(title, str(cores), f"{whole:.3f}", f"{text_bytes / whole / 1e6:.1f}", f"{after:.3f}", f"{text_bytes / after / 1e6:.1f}",
             f"{whole / own['from_start']:.2f} x, {after / own['seconds']:.2f} x", f"{next(r['tokens'] for r in results if r):,}")
 
@@ -251,6 +251,7 @@ def main():
     parser.add_argument("--tokenizer", required=True, help="a tokenizer.json")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--only", choices=["speeds", "linearity"], action="append")
+    parser.add_argument("--compare", choices=list(PEERS), action="append", help="with this one; default: all that are installed")
     parser.add_argument("--peer", choices=list(PEERS), help="run this one alone, on the files as they are")
     parser.add_argument("corpus", nargs="+")
     arguments = parser.parse_args()
