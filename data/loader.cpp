@@ -152,12 +152,6 @@ int64_t Loader::cut_documents() const {
   return sum_of(&Domain::cut_documents);
 }
 
-std::vector<std::string> Loader::domain_names() const {
-  std::vector<std::string> names;
-  for (const Domain& domain : domains_) names.push_back(domain.name);
-  return names;
-}
-
 std::vector<DomainProgress> Loader::progress() const {
   std::vector<DomainProgress> progress;
   for (const Domain& domain : domains_) {

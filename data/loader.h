@@ -53,7 +53,6 @@ class Loader {
   int64_t duplicate_documents() const;
   int64_t duplicate_tokens() const;
   int64_t cut_documents() const;  // those longer than the context
-  std::vector<std::string> domain_names() const;
   // By domain, in the order of their names.
   std::vector<DomainProgress> progress() const;
 
