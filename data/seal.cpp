@@ -99,7 +99,8 @@ std::string find_damage(int descriptor, const std::string& path, int64_t file_by
   if (content_bytes > length) {
     return concat("damaged: ", content_bytes - length, " bytes too many at its end");
   }
-  if (read_content(descriptor, path).crc != crc) return "damaged: checksum differs";
+  if (read_content(descriptor, path).crc != crc)
+    return "damaged: checksum differs (another program may have written to it)";
   return {};
 }
 

@@ -112,14 +112,13 @@ bool is_model_folder(const std::string& path) {
 
 LoadedModel describe_model_folder(const std::string& folder) {
   const std::string path = in_folder(folder, kFolderConfigFile);
-  const std::string text = data::read_file(path, kMostConfigBytes);
-  const data::JsonDocument document(path, text);
+  const data::JsonDocument document(path, data::read_file(path, kMostConfigBytes));
   const JsonValue json = document.root();
   const std::string_view type = json["model_type"].string();
   LoadedModel loaded;
   loaded.folder = FolderText();
   if (type == kQwen3Type) {
-    const Qwen3Config qwen3 = read_qwen3_config(path, text);
+    const Qwen3Config qwen3 = read_qwen3_config(json);
     loaded.config.model = qwen3.model;
     loaded.folder->positions = qwen3.positions;
     loaded.config.train.context = std::clamp<int64_t>(qwen3.positions, 2, kLongestContext);

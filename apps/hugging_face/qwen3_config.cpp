@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "apps/hugging_face/names.h"
-#include "data/bpe/json_value.h"
 #include "tensor/check.h"
 
 namespace dlcm::apps {
@@ -78,9 +77,7 @@ void refuse_other_computations(const JsonValue& json) {
 
 }  // namespace
 
-Qwen3Config read_qwen3_config(const std::string& path, const std::string& text) {
-  const data::JsonDocument document(path, text);
-  const JsonValue json = document.root();
+Qwen3Config read_qwen3_config(const JsonValue& json) {
   refuse_other_computations(json);
   Qwen3Config config;
   ModelConfig& model = config.model;
@@ -102,7 +99,7 @@ Qwen3Config read_qwen3_config(const std::string& path, const std::string& text) 
   try {
     check(model);
   } catch (const InputError& error) {
-    throw InputError(concat("'", path, "': ", error.what()));
+    json.refuse(error.what());
   }
   return config;
 }

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "data/bpe/json_value.h"
 #include "dlcm/config.h"
 
 namespace dlcm::apps {
@@ -13,10 +14,10 @@ struct Qwen3Config {
   int64_t positions = 0;  // max_position_embeddings
 };
 
-// `text` is that of the file `path`, which has the model_type "qwen3". Keys left out are what `transformers`
+// `json` is the root of a config.json, with the model_type "qwen3". Keys left out are what `transformers`
 // takes for them; sizes must be there. Throws InputError of one line that names the key where it asks for
 // something else than our transformer computes: attention_bias, hidden_act other than silu, rope_scaling,
 // sliding windows, quantisation; and where sizes are impossible.
-Qwen3Config read_qwen3_config(const std::string& path, const std::string& text);
+Qwen3Config read_qwen3_config(const data::JsonValue& json);
 
 }  // namespace dlcm::apps

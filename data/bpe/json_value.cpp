@@ -153,7 +153,8 @@ std::string diagnosed(const std::string& path, const std::string& bytes) {
     if (mark != std::string::npos) reason.erase(0, mark + 2);
     std::replace_if(
         reason.begin(), reason.end(), [](unsigned char c) { return c < ' '; }, ' ');
-    throw InputError(concat("'", path, "': not JSON: ", utf8_prefix(reason, kMost)));
+    throw InputError(concat("'", path, "': not JSON: ", utf8_prefix(reason, kMost),
+                            "; is the file whole? If not, copy it again"));
   }
 }
 

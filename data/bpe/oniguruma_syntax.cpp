@@ -94,7 +94,8 @@ class Translator {
   bool next_is(std::string_view text) const { return pattern_.substr(at_).starts_with(text); }
 
   [[noreturn]] void refuse(const std::string& what) const {
-    throw InputError(concat(place_, ": the regular expression holds ", what, ", which is not supported"));
+    throw InputError(concat(place_, ": the regular expression holds ", what, " at its byte ", at_ + 1,
+                            ", which is not supported"));
   }
 
   void copy(size_t bytes) {

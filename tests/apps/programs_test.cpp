@@ -1,5 +1,4 @@
 // generate, evaluate, segment, inspect and tokenize as a user runs them.
-#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <nlohmann/json.hpp>
@@ -30,15 +29,6 @@ struct Files {
     return test::run_program(program, "--checkpoint '" + model + "' " + arguments, input);
   }
 };
-
-// One line on standard error, nothing on standard output, this code.
-void check_refused(const test::ProgramRun& run, int code, const std::string& part) {
-  CAPTURE(run.errors);
-  CHECK(run.code == code);
-  CHECK(run.output.empty());
-  CHECK(std::count(run.errors.begin(), run.errors.end(), '\n') == 1);
-  CHECK(run.errors.find(part) != std::string::npos);
-}
 
 std::vector<json> objects_of(const std::string& lines) {
   std::vector<json> objects;

@@ -1,5 +1,4 @@
 // The program `report` as a user runs it, on runs of `train`.
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 
@@ -17,14 +16,6 @@ ProgramRun report(const std::string& arguments) {
 
 std::string quoted(const std::string& path) {
   return " '" + path + "'";
-}
-
-void check_refused(const ProgramRun& run, int code, const std::string& part) {
-  CAPTURE(run.errors);
-  CHECK(run.code == code);
-  CHECK(run.output.empty());
-  CHECK(std::count(run.errors.begin(), run.errors.end(), '\n') == 1);
-  CHECK(contains(run.errors, part));
 }
 
 }  // namespace

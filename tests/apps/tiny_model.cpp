@@ -1,8 +1,10 @@
 #include "tests/apps/tiny_model.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <fstream>
 
+#include <doctest/doctest.h>
 #include <sys/wait.h>
 
 #include "data/checkpoint.h"
@@ -79,6 +81,14 @@ ProgramRun run_program(const std::string& name, const std::string& arguments, co
   const int status = std::system(command.c_str());
   return {WIFEXITED(status) ? WEXITSTATUS(status) : -1, read_bytes(folder / "output"),
           read_bytes(folder / "errors")};
+}
+
+void check_refused(const ProgramRun& run, int code, const std::string& part) {
+  CAPTURE(run.errors);
+  CHECK(run.code == code);
+  CHECK(run.output.empty());
+  CHECK(std::count(run.errors.begin(), run.errors.end(), '\n') == 1);
+  CHECK(contains(run.errors, part));
 }
 
 }  // namespace dlcm::test

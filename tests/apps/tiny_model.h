@@ -28,5 +28,7 @@ struct ProgramRun {
   std::string errors;
 };
 ProgramRun run_program(const std::string& name, const std::string& arguments, const std::string& input = "");
+// CHECKs: this exit code, nothing on standard output and on standard error one line, with `part` in it.
+void check_refused(const ProgramRun& run, int code, const std::string& part);
 
 }  // namespace dlcm::test

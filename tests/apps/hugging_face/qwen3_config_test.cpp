@@ -26,7 +26,7 @@ json published() {
 }
 
 Qwen3Config read(const json& config) {
-  return read_qwen3_config("m/config.json", config.dump());
+  return read_qwen3_config(data::JsonDocument("m/config.json", config.dump()).root());
 }
 
 std::string refusal(const char* key, const json& value) {

@@ -1,5 +1,4 @@
 // tokenize train as a user runs it.
-#include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -31,15 +30,9 @@ struct Place {
   ProgramRun train(const std::string& arguments, const std::string& input = "") const {
     return run_program("tokenize", "train " + arguments, input);
   }
-  // One line on standard error, nothing on standard output, no file.
   void check_refused(const std::string& arguments, const std::string& part, int code = 2) const {
-    const ProgramRun run = train(arguments);
     CAPTURE(arguments);
-    CAPTURE(run.errors);
-    CHECK(run.code == code);
-    CHECK(run.output.empty());
-    CHECK(std::count(run.errors.begin(), run.errors.end(), '\n') == 1);
-    CHECK(contains(run.errors, part));
+    test::check_refused(train(arguments), code, part);
   }
 };
 
