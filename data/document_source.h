@@ -18,8 +18,7 @@ class InputStream;
 
 enum class InputFormat : uint8_t {
   // JSON Lines where the name, without .gz or .zst, ends in .jsonl or .ndjson, or in .json and the first line
-  // is a
-  // whole object; else text.
+  // is a whole object; else text.
   by_name,
   json_lines  // whatever the name
 };
