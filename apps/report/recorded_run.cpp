@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <limits>
 #include <memory>
 #include <set>
@@ -41,10 +39,9 @@ int64_t parameters_of(const ModelConfig& config) {
 
 void read_config(RecordedRun& run) {
   const std::string path = (fs::path(run.folder) / "config.toml").string();
-  std::ifstream file(path);
-  if (!file) return;
-  const std::string text(std::istreambuf_iterator<char>(file), {});
-  run.config = parse_config(text, path).config;
+  std::error_code error;
+  if (!fs::exists(path, error)) return;
+  run.config = load_config(path).config;
   run.parameters = parameters_of(run.config->model);
 }
 

@@ -81,6 +81,10 @@ TEST_CASE("recorded run: what is no run is named; a run that has just begun is o
                  "none' holds no metrics.jsonl: give the --output folder of train"));
   write_bytes(place.run + "/config.toml", "[model]\nkind = \"x\"\n");
   CHECK(contains(message_of<InputError>([&] { read_run(place.run); }), "config.toml"));
+  std::filesystem::remove(place.run + "/config.toml");
+  std::filesystem::create_directory(place.run + "/config.toml");
+  CHECK(contains(message_of<InputError>([&] { read_run(place.run); }),
+                 "config.toml' is a folder, expected a file"));
 }
 
 }  // namespace dlcm::apps
