@@ -81,7 +81,19 @@ std::string name_in_file(const LoadedModel& loaded, const nn::Parameter& paramet
 
 // What transformers leaves in files though the model does not read it.
 bool is_ignored(const std::string& name, const ModelConfig& model) {
-  return name.ends_with("rotary_emb.inv_freq") || (model.tied_embeddings && name == "lm_head.weight");
+  return name.ends_with("rotary_emb.inv_freq") || (model.tied_embeddings && name == kUnembeddingTensor);
+}
+
+// transformers 4 ties whatever the file has, transformers 5 only where both are the same: two models.
+void require_tie(const data::SafetensorsModel& file, const std::string& name, const Tensor& embedding) {
+  const Shape& shape = file.info(kUnembeddingTensor).shape;
+  const auto same = [&] {
+    const Tensor other = file.read_f32(kUnembeddingTensor);
+    return std::equal(other.data<float>(), other.data<float>() + other.numel(), embedding.data<float>());
+  };
+  DLCM_CHECK_INPUT(shape == embedding.shape() && same(), "'", file.file_of(kUnembeddingTensor).path(),
+                   "': the tensor '", kUnembeddingTensor, "' is not '", name, "', but ", kFolderConfigFile,
+                   " ties them: set tie_word_embeddings to false there, and both are read");
 }
 
 void require_tensors(const data::SafetensorsModel& file, const LoadedModel& loaded) {
@@ -148,6 +160,8 @@ void read_model_folder(const std::string& folder, LoadedModel& described) {
     const Tensor value = file.read_f32(name);
     DLCM_CHECK_INPUT(ops::all_finite(value), "'", file.file_of(name).path(), "': tensor '", name,
                      "' has values that are not finite: the model is ruined, or its file damaged");
+    const bool tied = described.config.model.tied_embeddings && name == kEmbeddingTensor;
+    if (tied && file.has(kUnembeddingTensor)) require_tie(file, name, value);
     parameter->set_value(value);
   }
 }

@@ -17,7 +17,8 @@ LoadedModel describe_model_folder(const std::string& folder);
 inline constexpr int64_t kLongestContext = 8192;
 
 // Its weights, as float32, one tensor at a time. Shapes are compared before anything is allocated. Throws
-// InputError that names file and tensor where one is missing, unknown, of another shape or not finite.
+// InputError that names file and tensor where one is missing, unknown, of another shape or not finite, and
+// where a tied model's file has an unembedding that is not the embedding.
 void read_model_folder(const std::string& folder, LoadedModel& described);
 
 }  // namespace dlcm::apps

@@ -12,9 +12,9 @@ namespace {
 using Names = std::pair<std::string_view, std::string_view>;  // ours, theirs
 
 constexpr std::array<Names, 3> kAlone = {{
-    {"embedding", "model.embed_tokens.weight"},
+    {"embedding", kEmbeddingTensor},
     {"decoder/norm", "model.norm.weight"},
-    {"unembedding", "lm_head.weight"},
+    {"unembedding", kUnembeddingTensor},
 }};
 
 // Behind decoder/layers/N/ and model.layers.N.

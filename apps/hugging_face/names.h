@@ -28,6 +28,10 @@ inline constexpr char kConfigurationKey[] = "configuration";
 // an object of both identities, {"identity": that of the shards, "file": that of tokenizer.json}.
 inline constexpr char kTokenizerKey[] = "dlcm_tokenizer";
 
+// Of a Qwen3ForCausalLM. Where the two are tied, files have the first alone, or the same twice.
+inline constexpr char kEmbeddingTensor[] = "model.embed_tokens.weight";
+inline constexpr char kUnembeddingTensor[] = "lm_head.weight";
+
 // The name in a Qwen3ForCausalLM of our transformer's parameter with this path: "decoder/norm" is
 // "model.norm.weight". Throws Error where there is none.
 std::string qwen3_name(const std::string& path);

@@ -28,8 +28,9 @@ std::string refusal(const FolderCopy& folder) {
 
 // Every tensor of the one file of the folder "bf16", after a change.
 template <class Change>
-std::string refusal_of_tensors(const Change& change) {
+std::string refusal_of_tensors(const Change& change, bool tied = false) {
   const FolderCopy folder("bf16");
+  folder.set("config.json", "tie_word_embeddings", tied);
   std::vector<std::pair<std::string, Tensor>> tensors;
   {
     const data::SafetensorsReader reader(folder / "model.safetensors");
@@ -125,9 +126,25 @@ TEST_CASE("model folder: tensors that transformers leaves behind are passed over
     tensors.emplace_back("model.layers.0.self_attn.rotary_emb.inv_freq", Tensor::zeros({4}));
   };
   CHECK(refusal_of_tensors(add) == "no exception");
-  const FolderCopy folder("bf16");  // with lm_head.weight, which a tied model does not read
-  folder.set("config.json", "tie_word_embeddings", true);
-  CHECK(refusal(folder) == "no exception");
+}
+
+TEST_CASE("model folder: a tied model's lm_head.weight is the embedding, or the folder is refused") {
+  const auto refusal_of_head = [](const auto& change) {
+    const auto change_head = [&](auto& tensors) {
+      Tensor& head = find(tensors, "lm_head.weight");
+      head = find(tensors, "model.embed_tokens.weight").clone();
+      change(head);
+    };
+    return refusal_of_tensors(change_head, true);
+  };
+  const std::string expected =
+      "/model.safetensors': the tensor 'lm_head.weight' is not 'model.embed_tokens.weight', but config.json "
+      "ties them: set tie_word_embeddings to false there, and both are read";
+  CHECK(refusal_of_head([](Tensor&) {}) == "no exception");
+  std::string message = refusal_of_head([](Tensor& head) { head.data<float>()[head.numel() - 1] += 1; });
+  CHECK_MESSAGE(contains(message, expected), message);
+  message = refusal_of_head([](Tensor& head) { head = Tensor::zeros({3}); });
+  CHECK_MESSAGE(contains(message, expected), message);
 }
 
 TEST_CASE("model folder: bad weights are named by file and tensor") {
