@@ -25,7 +25,10 @@ void AppendFile::open() {
   descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
   struct stat opened {};
   const bool is_new = descriptor_ >= 0 && ::fstat(descriptor_, &opened) == 0 && opened.st_size == 0;
-  if (is_new && !waiting_.starts_with(head_)) waiting_.insert(0, head_);
+  if (!is_new) return;
+  written_ = 0;  // of a record that another file has the beginning of
+  const bool has_head = !waiting_.empty() && waiting_.front() == head_;
+  if (!head_.empty() && !has_head) waiting_.push_front(head_);
 }
 
 // Whether the open file is the one of that name.
@@ -37,18 +40,30 @@ bool AppendFile::is_current() const {
 }
 
 void AppendFile::write(std::string_view bytes) {
-  waiting_ += bytes;
+  waiting_.emplace_back(bytes);
+  retry();
+}
+
+void AppendFile::retry() {
   if (!is_current()) {
     if (descriptor_ >= 0) ::close(descriptor_);
     open();
   }
-  while (descriptor_ >= 0 && !waiting_.empty()) {
-    const ssize_t written = ::write(descriptor_, waiting_.data(), waiting_.size());
-    if (written < 0 && errno == EINTR) continue;
-    if (written <= 0) break;
-    waiting_.erase(0, static_cast<size_t>(written));
-  }
+  if (descriptor_ >= 0) write_waiting();
   failure_ = waiting_.empty() ? "" : concat(path_, ": cannot be written: ", std::strerror(errno));
+}
+
+void AppendFile::write_waiting() {
+  while (!waiting_.empty()) {
+    const std::string& record = waiting_.front();
+    const ssize_t written = ::write(descriptor_, record.data() + written_, record.size() - written_);
+    if (written < 0 && errno == EINTR) continue;
+    if (written <= 0) return;
+    written_ += static_cast<size_t>(written);
+    if (written_ < record.size()) continue;
+    waiting_.pop_front();
+    written_ = 0;
+  }
 }
 
 void AppendFile::sync() const {

@@ -1,6 +1,7 @@
 // A file that a long run only ever adds to, on a disk that may be full or away for a while.
 #pragma once
 
+#include <deque>
 #include <string>
 #include <string_view>
 
@@ -14,9 +15,11 @@ class AppendFile {
   AppendFile(const AppendFile&) = delete;
   AppendFile& operator=(const AppendFile&) = delete;
 
-  // Adds `bytes`. What the disk does not take is kept and written before the next ones; a file that was lost
-  // with its folder is begun anew.
+  // Adds `bytes`, a record of one byte or more. What the disk does not take is kept and written before the
+  // next one; a file that was lost with its folder is begun anew, with whole records.
   void write(std::string_view bytes);
+  // Writes what waits.
+  void retry();
   // Why bytes are waiting; empty where all are written.
   const std::string& failure() const { return failure_; }
   // Waits until the disk has what was written; from any thread. Throws Error.
@@ -25,10 +28,12 @@ class AppendFile {
  private:
   void open();
   bool is_current() const;
+  void write_waiting();
 
   std::string path_, head_;
   int descriptor_ = -1;
-  std::string waiting_;
+  std::deque<std::string> waiting_;  // records
+  size_t written_ = 0;               // bytes of the first of them
   std::string failure_;
 };
 

@@ -25,6 +25,7 @@ class EventFile {
   // A scalar for each field that is a number: "train/NAME", or "heldout/NAME" for a field named heldout_NAME.
   // In float32, as TensorBoard keeps them. What the disk does not take waits, as with metrics.jsonl.
   void write(int64_t step, const MetricsLog::Fields& fields);
+  void retry() { file_.retry(); }
   const std::string& failure() const { return file_.failure(); }
 
  private:

@@ -21,10 +21,13 @@ std::string without_later_lines(const std::string& path, int64_t last_step) {
   std::ifstream in(path);
   if (!in) return path;
   std::string text;
+  bool all_kept = true;
   for (std::string line; std::getline(in, line);) {
-    if (kept(line, last_step)) text += line + '\n';
+    const bool keeps = !in.eof() && kept(line, last_step);  // at the end of the file where it was cut
+    if (keeps) text += line + '\n';
+    all_kept = all_kept && keeps;
   }
-  data::write_file(path, text);
+  if (!all_kept) data::write_file(path, text);
   return path;
 }
 

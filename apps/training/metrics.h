@@ -14,7 +14,7 @@ namespace dlcm::apps {
 
 // Prepares a file of such lines for going on: drops those of steps after `last_step`, which a killed run may
 // have written after its last checkpoint, and a line cut in the middle, in a new file that replaces the old
-// one. Returns the path.
+// one where there are any. Returns the path.
 std::string without_later_lines(const std::string& path, int64_t last_step);
 
 class MetricsLog {
@@ -30,7 +30,7 @@ class MetricsLog {
   // not take is kept and written before the next line.
   void write(int64_t step, const Fields& fields);
   // Writes what waits; a file that was lost is begun anew.
-  void retry() { file_.write({}); }
+  void retry() { file_.retry(); }
   // Why lines are waiting; empty where all are written.
   const std::string& failure() const { return file_.failure(); }
   // Waits until the disk has what was written: called before a checkpoint refers to it, from any thread.

@@ -12,12 +12,10 @@
 #include "apps/common/program.h"
 #include "apps/evaluation/evaluate.h"
 #include "apps/training/checkpoint_saver.h"
-#include "apps/training/event_file.h"
 #include "apps/training/matrix_limit.h"
-#include "apps/training/metrics.h"
 #include "apps/training/metrics_fields.h"
 #include "apps/training/progress.h"
-#include "apps/training/samples.h"
+#include "apps/training/run_logs.h"
 #include "apps/training/signals.h"
 #include "apps/training/trainer.h"
 #include "data/step_reader.h"
@@ -63,8 +61,7 @@ class Run {
   void start_save();
   void take(const SaveOutcome& outcome);
   void save_where_due();
-  void write_metrics(const MetricsLog::Fields& fields);
-  void warn_of_metrics();
+  void warn_of_logs();
   [[noreturn]] void end_diverged(const std::string& cause);
   double bits_per_byte(double loss) const;
 
@@ -73,14 +70,12 @@ class Run {
   std::unique_ptr<RunFolder> folder_;
   std::unique_ptr<Trainer> trainer_;
   std::unique_ptr<data::StepReader> steps_;
-  std::unique_ptr<MetricsLog> metrics_;
-  std::unique_ptr<EventFile> events_;
-  std::unique_ptr<SampleLog> samples_;  // null where the model has no concepts, or nothing is held out
+  std::unique_ptr<RunLogs> logs_;
   std::optional<HeldoutSamples> heldout_samples_;  // once the first was asked for
   std::unique_ptr<CheckpointSaver> saver_;
   std::unique_ptr<Progress> progress_;
   std::optional<Clock::time_point> retry_at_;  // a checkpoint that could not be written
-  bool metrics_wait_ = false;                  // which was said
+  bool logs_wait_ = false;                     // which was said
   double checkpoint_seconds_ = 0;              // that the last start_save kept training waiting
   double matrix_limit_ = 0;                    // FLOPs per second
   bool limit_confirmed_ = false;               // measured again after the first step
@@ -231,7 +226,7 @@ void Run::train_step() {
       input_.config, metrics,
       {tokens_seen_, seconds, matrix_share, steps_->seconds_waited(), std::exchange(checkpoint_seconds_, 0)});
   add_data_fields(pieces, batches.size(), steps_->progress(), fields);
-  write_metrics(fields);
+  logs_->write(step_, fields);
   progress_->update({step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss),
                      metrics.pass.tokens_per_concept,
                      static_cast<double>(input_.config.train.batch_tokens) / seconds, matrix_share});
@@ -260,20 +255,20 @@ void Run::evaluate_heldout() {
     std::snprintf(text + length, sizeof(text) - static_cast<size_t>(length), ", %.2f tokens per concept",
                   result.tokens_per_concept);
   }
-  write_metrics(evaluation_fields(result, tokens_seen_));
+  logs_->write(step_, evaluation_fields(result, tokens_seen_));
   progress_->message(text);
   write_samples();
 }
 
 void Run::write_samples() {
-  if (!samples_) return;
+  if (!logs_->has_samples()) return;
   if (!heldout_samples_) {
     heldout_samples_ = heldout_samples(*input_.heldout, {arguments_.data_folder + "/" + data::kTokenizerFile},
                                        input_.config.train.context);
     if (!heldout_samples_->missing.empty())
       progress_->message("train: note: no segmented samples: " + heldout_samples_->missing);
   }
-  samples_->write(step_, trainer_->model(), heldout_samples_->samples);
+  logs_->write_samples(step_, trainer_->model(), heldout_samples_->samples);
 }
 
 // The weights are ruined, or were by the step before: the last that was saved is what can be gone on from.
@@ -334,50 +329,47 @@ void Run::save_where_due() {
   if (due) start_save();
 }
 
-// At the end of the run, where nothing else is to be done.
+// At the end of the run, where nothing else is to be done: the checkpoint, and what the logs still hold.
 void Run::save_now() {
   for (int attempt = 1;; ++attempt) {
+    logs_->retry();
     start_save();
-    if (!saver_->busy()) return;
-    const SaveOutcome outcome = saver_->wait();
-    DLCM_CHECK(outcome.failure.empty() || attempt < kLastAttempts, "no checkpoint of step ", step_, ": ",
-               outcome.failure, "; the newest is of step ", saved_step_);
-    take(outcome);
-    if (saved_step_ == step_) return;
+    if (saver_->busy()) {
+      const SaveOutcome outcome = saver_->wait();
+      DLCM_CHECK(outcome.failure.empty() || attempt < kLastAttempts, "no checkpoint of step ", step_, ": ",
+                 outcome.failure, "; the newest is of step ", saved_step_);
+      take(outcome);
+    }
+    const std::string failure = logs_->failure();
+    if (saved_step_ == step_ && failure.empty()) return;
+    DLCM_CHECK(attempt < kLastAttempts, failure, "; its last lines are lost, the checkpoint of step ", step_,
+               " is whole");
     std::this_thread::sleep_for(kLastRetry);
-    metrics_->retry();
   }
 }
 
-void Run::write_metrics(const MetricsLog::Fields& fields) {
-  metrics_->write(step_, fields);
-  events_->write(step_, fields);
-}
-
-void Run::warn_of_metrics() {
-  std::string failure = metrics_->failure().empty() ? events_->failure() : metrics_->failure();
-  if (failure.empty() && samples_) failure = samples_->failure();
-  if (!failure.empty() && !metrics_wait_) {
+void Run::warn_of_logs() {
+  const std::string failure = logs_->failure();
+  if (!failure.empty() && !logs_wait_) {
     progress_->message("train: warning: " + failure + "; it is tried again");
   }
-  metrics_wait_ = !failure.empty();
+  logs_wait_ = !failure.empty();
 }
 
 void Run::go() {
   const int64_t steps = input_.config.schedule.steps;
   if (step_ >= steps) {
+    mend_logs(folder_->path(), step_);
     std::fprintf(stderr, "%s: all %lld steps are done\n", arguments_.output_folder.c_str(),
                  static_cast<long long>(steps));
     return;
   }
   folder_->begin(input_.config, changed_ ? step_ : -1);
   folder_->take_tokenizer(arguments_.data_folder);
-  metrics_ = std::make_unique<MetricsLog>(folder_->path() + "/metrics.jsonl", step_);
-  events_ = std::make_unique<EventFile>(folder_->path(), step_ + 1);
-  if (input_.config.model.kind == ModelKind::dlcm && input_.heldout)
-    samples_ = std::make_unique<SampleLog>(folder_->path() + "/samples.jsonl", step_);
+  const bool shows_concepts = input_.config.model.kind == ModelKind::dlcm && input_.heldout;
+  logs_ = std::make_unique<RunLogs>(folder_->path(), step_, shows_concepts ? Samples::yes : Samples::no);
   saver_ = std::make_unique<CheckpointSaver>(
-      *folder_, *metrics_, input_.config,
+      *folder_, logs_->metrics(), input_.config,
       copy_fits(input_.config) ? SaveMode::beside_training : SaveMode::within_step);
   matrix_limit_ = matrix_limit(input_.config.train.dtype);
   progress_ = std::make_unique<Progress>(step_, steps);
@@ -388,7 +380,7 @@ void Run::go() {
   while (step_ < steps && !stop_requested()) {
     train_step();
     if (step_ % input_.config.train.evaluate_every == 0 || step_ == steps) evaluate_heldout();
-    warn_of_metrics();
+    warn_of_logs();
     save_where_due();
   }
   save_now();

@@ -42,6 +42,7 @@ class SampleLog {
   // A line for each sample, by a model that is no transformer. What the disk does not take waits, as with
   // metrics.jsonl.
   void write(int64_t step, const LanguageModel& model, const std::vector<HeldoutSample>& samples);
+  void retry() { file_.retry(); }
   const std::string& failure() const { return file_.failure(); }
 
  private:

@@ -61,13 +61,19 @@ TEST_CASE("a run killed at any moment and resumed is the unbroken run") {
   check_same_run(place, "run", "unbroken");
 }
 
-// Kills `run` at `kills` random moments, each within the time that `share` of an unbroken run takes.
-void kill_at_random(const TrainingPlace& place, const std::string& run, uint64_t kills,
-                    std::chrono::duration<double> unbroken, double share,
+// Kills `run` at `kills` random moments: some in its start, most after up to `most_lines` more lines and a
+// moment. By lines, not by time: how far a life gets does not depend on what else the machine does.
+void kill_at_random(const TrainingPlace& place, const std::string& run, uint64_t kills, double most_lines,
                     const std::function<Words(uint64_t)>& more) {
   for (uint64_t life = 0; life < kills; ++life) {
+    const auto uniform = [&](uint64_t which) { return random_uniform(11, RandomStream::tests, which, life); };
+    // The files of a life before may have lines of steps that this one makes again.
+    const size_t before = place.metrics_lines(run);
+    const auto lines = static_cast<size_t>(uniform(1) * most_lines);
+    const size_t wanted = life % 5 == 0 ? 0 : before + 1 + lines;
     Process process = place.start(run, more(life));
-    std::this_thread::sleep_for(unbroken * random_uniform(11, RandomStream::tests, 1, life) * share);
+    wait_until(process, [&] { return place.metrics_lines(run) >= wanted; });
+    std::this_thread::sleep_for(std::chrono::duration<double>(uniform(2) * 0.03));
     process.signal(SIGKILL);
     process.wait();
   }
@@ -82,10 +88,8 @@ Words with_another_micro_batch(uint64_t life) {
 
 TEST_CASE("killed and resumed with other micro-batches every step reads what the unbroken run's does") {
   const TrainingPlace place;
-  const auto begin = std::chrono::steady_clock::now();
   CHECK(place.train("unbroken") == 0);
-  const std::chrono::duration<double> unbroken = std::chrono::steady_clock::now() - begin;
-  kill_at_random(place, "run", 6, unbroken, 0.7, with_another_micro_batch);
+  kill_at_random(place, "run", 6, 10, with_another_micro_batch);
   CHECK(place.train("run", {"--resume"}) == 0);
   CHECK(place.data_checksums("unbroken").size() == 30);
   CHECK(place.data_checksums("run") == place.data_checksums("unbroken"));
@@ -101,16 +105,13 @@ TEST_CASE("a long run survives fifty kills" * doctest::skip()) {
     words.insert(words.end(), sizes.begin(), sizes.end());
     return words;
   };
-  const auto begin = std::chrono::steady_clock::now();
   CHECK(place.train("unbroken", sizes) == 0);
-  const std::chrono::duration<double> unbroken = std::chrono::steady_clock::now() - begin;
   CHECK(place.data_checksums("unbroken").size() == 400);
-  kill_at_random(place, "micro", 50, unbroken, 0.1,
-                 [&](uint64_t life) { return with(with_another_micro_batch(life)); });
+  kill_at_random(place, "micro", 50, 16, [&](uint64_t life) { return with(with_another_micro_batch(life)); });
   const size_t reached = place.data_checksums("micro").size();
   CHECK(place.train("micro", with({"--resume"})) == 0);
   CHECK(place.data_checksums("micro") == place.data_checksums("unbroken"));
-  kill_at_random(place, "same", 50, unbroken, 0.06, [&](uint64_t) {
+  kill_at_random(place, "same", 50, 16, [&](uint64_t) {
     return with({"--resume", "--set", "train.checkpoint_every=2"});
   });
   CHECK(place.train("same", with({"--resume"})) == 0);

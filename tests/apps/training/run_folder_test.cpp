@@ -217,6 +217,7 @@ TEST_CASE("a disk that was full and has room again takes the checkpoint") {
   CHECK_MESSAGE(process.wait() == 0, place.error());
   CHECK(fs::read_symlink(disk + "/run/checkpoints/latest.h5") == "step-00000080.h5");
   CHECK(place.metrics_lines("disk/run") == 80 + 12);
+  CHECK(lines_of(read_bytes(disk + "/run/samples.jsonl")).size() == 12);
 }
 
 // As `ulimit -f`: it comes after the disk space was found to be there, in the middle of HDF5's writing.
