@@ -202,6 +202,18 @@ void write_file(const std::string& path, std::string_view contents) {
   file.publish();
 }
 
+void link_or_copy(const std::string& from, const std::string& to) {
+  const std::string temporary = to + ".tmp";
+  std::error_code error;
+  fs::remove(temporary, error);
+  fs::create_hard_link(from, temporary, error);
+  if (error) fs::copy_file(from, temporary, error);
+  if (!error) fs::rename(temporary, to, error);
+  std::error_code ignored;
+  fs::remove(temporary, ignored);  // also there where both were one file already
+  DLCM_CHECK(!error, to, ": cannot be made from ", from, ": ", error.message());
+}
+
 void remove_durably(const std::string& path) {
   if (unlink(path.c_str()) != 0 && errno != ENOENT) {
     throw Error(concat("cannot remove '", path, "': ", std::strerror(errno)));

@@ -56,6 +56,10 @@ void write_file(const std::string& path, std::string_view contents);
 // Makes the names in a folder durable. Does nothing where the file system cannot.
 void sync_folder(const std::string& folder);
 
+// Makes the file `to`, or replaces it, whole or not at all: as another name of the file `from` where the file
+// system has such, else as its copy. Throws Error.
+void link_or_copy(const std::string& from, const std::string& to);
+
 // Removes the file, durably, where there is one. Throws Error.
 void remove_durably(const std::string& path);
 

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <array>
 #include <filesystem>
 #include <map>
 #include <optional>
@@ -240,12 +241,41 @@ bool Hdf5Reader::has_dataset(const std::string& name) const {
   }
 }
 
+namespace {
+
+// HDF5 keeps chunks that fit into a cache of 1 MiB. A larger one, as other programs write them, it would read
+// and check anew for each range that is read of it.
+constexpr size_t kDefaultChunkCache = size_t{1} << 20;
+constexpr size_t kMostChunkCache = size_t{32} << 20;
+
+// 0 where the dataset has no chunks.
+size_t chunk_bytes(hid_t dataset) {
+  const Hdf5Handle layout(H5Dget_create_plist(dataset), H5Pclose);
+  const Hdf5Handle type(H5Dget_type(dataset), H5Tclose);
+  if (H5Pget_layout(layout.get()) != H5D_CHUNKED) return 0;
+  std::array<hsize_t, H5S_MAX_RANK> sizes{};
+  const int rank = H5Pget_chunk(layout.get(), static_cast<int>(sizes.size()), sizes.data());
+  double bytes = static_cast<double>(H5Tget_size(type.get()));  // the product may be beyond 64 bits
+  for (int axis = 0; axis < rank; ++axis) bytes *= static_cast<double>(sizes[static_cast<size_t>(axis)]);
+  return static_cast<size_t>(std::min(bytes, 1e18));
+}
+
+}  // namespace
+
 hid_t Hdf5Reader::State::dataset(const std::string& name) {
   const hid_t in = file();
   const auto found = opened.find(name);
   if (found != opened.end()) return found->second.get();
-  Hdf5Handle handle(check(H5Dopen2(in, name.c_str(), H5P_DEFAULT), quoted("dataset", name), "H5Dopen2"),
-                    H5Dclose);
+  const std::string what = quoted("dataset", name);
+  Hdf5Handle handle(check(H5Dopen2(in, name.c_str(), H5P_DEFAULT), what, "H5Dopen2"), H5Dclose);
+  if (const size_t bytes = chunk_bytes(handle.get());
+      bytes > kDefaultChunkCache && bytes <= kMostChunkCache) {
+    const Hdf5Handle access(check(H5Pcreate(H5P_DATASET_ACCESS), what, "H5Pcreate"), H5Pclose);
+    check(H5Pset_chunk_cache(access.get(), H5D_CHUNK_CACHE_NSLOTS_DEFAULT, bytes, 1.0), what,
+          "H5Pset_chunk_cache");
+    handle = Hdf5Handle();
+    handle = Hdf5Handle(check(H5Dopen2(in, name.c_str(), access.get()), what, "H5Dopen2"), H5Dclose);
+  }
   return opened.emplace(name, std::move(handle)).first->second.get();
 }
 

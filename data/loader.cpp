@@ -240,8 +240,10 @@ std::vector<int64_t> Loader::cursor() const {
 void Loader::seek(const std::vector<int64_t>& cursor) {
   DLCM_CHECK_INPUT(cursor.size() >= kCursorHead && cursor[0] == kCursorVersion,
                    "the checkpoint's position in the data (attribute 'loader_cursor') ",
-                   cursor.empty() ? "is empty" : concat("has version ", cursor[0]), ", expected version ",
-                   kCursorVersion, ": resume with the program that wrote the checkpoint");
+                   cursor.size() < kCursorHead
+                       ? concat("has ", cursor.size(), " numbers, expected ", kCursorHead, " or more")
+                       : concat("has version ", cursor[0], ", expected version ", kCursorVersion),
+                   ": resume with the program that wrote the checkpoint");
   DLCM_CHECK_INPUT(cursor[1] == fingerprint_ && cursor.size() == kCursorHead + 2 * domains_.size(),
                    "the checkpoint's position is of other data than '", options_.folder,
                    "' (tokens, documents, shards, domains or tokenizer differ): resume with the shards that "

@@ -1,6 +1,6 @@
 // How many files the readers of this process hold open. A data folder may have any number of shards, a
 // process 1,024 descriptors (the usual `ulimit -n`), and HDF5 keeps up to 1 MiB of chunks of every open
-// dataset.
+// dataset, or the one that was read last where chunks are larger (32 MiB at most).
 #pragma once
 
 #include <cstddef>

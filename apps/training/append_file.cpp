@@ -68,6 +68,7 @@ void AppendFile::write_waiting() {
 
 void AppendFile::sync() const {
   const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0 && errno == ENOENT) return;  // lost with its folder: nothing is left to be written
   const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
   const int reason = errno;
   if (descriptor >= 0) ::close(descriptor);

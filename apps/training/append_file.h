@@ -22,7 +22,7 @@ class AppendFile {
   void retry();
   // Why bytes are waiting; empty where all are written.
   const std::string& failure() const { return failure_; }
-  // Waits until the disk has what was written; from any thread. Throws Error.
+  // Waits until the disk has what was written and was not lost since; from any thread. Throws Error.
   void sync() const;
 
  private:

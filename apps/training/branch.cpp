@@ -18,25 +18,28 @@ std::string branch_folder(const std::string& run_folder, int64_t step) {
   return (fs::path(run_folder) / name).string();
 }
 
-// Under its own name only when it is whole.
-void link_or_copy(const std::string& from, const std::string& to) {
-  std::error_code error;
-  fs::create_hard_link(from, to, error);
-  if (!error) return;
-  const std::string temporary = to + ".tmp";
-  fs::copy_file(from, temporary, fs::copy_options::overwrite_existing, error);
-  if (!error) fs::rename(temporary, to, error);
-  DLCM_CHECK(!error, to, ": cannot be made from ", from, ": ", error.message());
+int64_t decay_steps(const optim::ScheduleConfig& schedule) {
+  return std::llround(schedule.decay_share * static_cast<double>(schedule.steps));
+}
+
+void require_stable(const optim::ScheduleConfig& schedule, int64_t step, const char* when) {
+  const int64_t end = schedule.steps - decay_steps(schedule);
+  DLCM_CHECK_INPUT(step >= schedule.warmup && step <= end, "--branch-decay ", step,
+                   ": the rate is constant from step ", schedule.warmup, " (schedule.warmup) to step ", end,
+                   ", where the run's own decay begins", when, "; give a checkpoint between them");
 }
 
 void begin_branch(const std::string& run_folder, const std::string& branch, int64_t step) {
   const std::string from = data::checkpoint_path(run_folder, step);
   DLCM_CHECK_INPUT(fs::exists(from), "--branch-decay ", step, ": there is no ", from,
                    "; give the step of a checkpoint in that folder");
+  const data::CheckpointReader reader(from);
+  require_stable(parse_config(reader.header().config, from).config.schedule, step,
+                 ", as the checkpoint's own configuration has it");
   std::error_code error;
   fs::create_directories(fs::path(branch) / "checkpoints", error);
   DLCM_CHECK(!error, branch, ": the folder cannot be made: ", error.message());
-  link_or_copy(from, data::checkpoint_path(branch, step));
+  data::link_or_copy(from, data::checkpoint_path(branch, step));
   data::link_latest_checkpoint(branch, step);
 }
 
@@ -45,13 +48,10 @@ void begin_branch(const std::string& run_folder, const std::string& branch, int6
 TrainArguments branch_decay(const TrainArguments& arguments, int64_t step) {
   const optim::ScheduleConfig schedule =
       load_config(arguments.config_file, arguments.overrides).config.schedule;
-  const int64_t decay = std::llround(schedule.decay_share * static_cast<double>(schedule.steps));
+  const int64_t decay = decay_steps(schedule);
   DLCM_CHECK_INPUT(decay > 0, "--branch-decay ", step, ": schedule.decay_share = ", schedule.decay_share,
                    " of ", schedule.steps, " steps is no step of decay");
-  DLCM_CHECK_INPUT(step >= schedule.warmup && step <= schedule.steps - decay, "--branch-decay ", step,
-                   ": the rate is constant from step ", schedule.warmup, " (schedule.warmup) to step ",
-                   schedule.steps - decay,
-                   ", where the run's own decay begins; give a checkpoint between them");
+  require_stable(schedule, step, "");
   TrainArguments branch = arguments;
   branch.output_folder = branch_folder(arguments.output_folder, step);
   const bool begun = fs::exists(fs::path(branch.output_folder) / "config.toml");

@@ -79,7 +79,7 @@ void CheckpointSaver::start(const data::Checkpoint& checkpoint) {
   } else {
     checkpoint_ = checkpoint;
   }
-  outcome_ = {checkpoint.header.step, {}, {}};
+  outcome_ = {checkpoint.header.step, {}, {}, {}};
   done_ = false;
   if (beside) {
     thread_ = std::thread([this] { write(); });
@@ -102,10 +102,17 @@ SaveOutcome CheckpointSaver::wait() {
 }
 
 void CheckpointSaver::write() noexcept {
+  const int64_t step = checkpoint_.header.step;
+  std::string prefix = concat("no checkpoint of step ", step, ": ");
   try {
     write_files();
+    if (outcome_.not_finite.empty()) {
+      prefix = concat("the checkpoint of step ", step, " is written, but not named by latest.h5: ");
+      folder_.link_latest(step);
+      remove_old();
+    }
   } catch (const std::exception& error) {
-    outcome_.failure = error.what();
+    outcome_.failure = prefix + error.what();
   }
   done_ = true;
 }
@@ -120,19 +127,22 @@ void CheckpointSaver::write_files() {
   }
   folder_.restore(config_);
   metrics_.sync();
-  const int64_t step = checkpoint_.header.step;
-  data::write_checkpoint(data::checkpoint_path(folder_.path(), step), checkpoint_);
-  folder_.link_latest(step);
-  remove_old();
+  data::write_checkpoint(data::checkpoint_path(folder_.path(), checkpoint_.header.step), checkpoint_);
 }
 
-void CheckpointSaver::remove_old() const {
+// One that cannot be removed costs nothing but room. Files of later steps are none of this run's.
+void CheckpointSaver::remove_old() {
   const auto& [newest, every] = std::pair(config_.train.keep, config_.train.keep_every);
   if (newest == 0) return;
-  const std::vector<std::string> all = folder_.checkpoints();  // the newest first
-  for (size_t i = static_cast<size_t>(newest); i < all.size(); ++i) {
-    const int64_t step = data::step_of_checkpoint(all[i]);
-    if (every == 0 || step % every != 0) data::remove_durably(all[i]);
+  int64_t rank = 0;
+  for (const std::string& path : folder_.checkpoints()) {  // the newest first
+    const int64_t step = data::step_of_checkpoint(path);
+    if (step > checkpoint_.header.step || rank++ < newest || (every != 0 && step % every == 0)) continue;
+    try {
+      data::remove_durably(path);
+    } catch (const Error& error) {
+      outcome_.warning = error.what();
+    }
   }
 }
 

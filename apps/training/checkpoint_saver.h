@@ -20,7 +20,8 @@ enum class SaveMode { beside_training, within_step };
 // What became of a checkpoint.
 struct SaveOutcome {
   int64_t step = 0;
-  std::string failure;     // why it was not written: a full disk, a lost folder; empty where it was
+  std::string failure;     // why it is not there, or latest.h5 does not name it: a full disk, a lost folder
+  std::string warning;     // what went wrong behind that: an old checkpoint that could not be removed
   std::string not_finite;  // the tensor with values that are not finite, for which nothing was written; empty
 };
 
@@ -50,7 +51,7 @@ class CheckpointSaver {
   void take_copy(data::Checkpoint checkpoint);
   void write() noexcept;
   void write_files();
-  void remove_old() const;
+  void remove_old();
 
   RunFolder& folder_;
   const MetricsLog& metrics_;

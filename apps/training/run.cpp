@@ -49,8 +49,8 @@ class Run {
 
  private:
   bool open_run();
-  data::CheckpointReader open_checkpoint();
   void restore();
+  bool restore_from(const data::CheckpointReader& reader, std::string& damage);
   void announce() const;
   double flops_of(const StepMetrics& metrics) const;
   void train_step();
@@ -97,7 +97,7 @@ bool Run::open() {
 
 bool Run::open_run() {
   folder_ = std::make_unique<RunFolder>(arguments_.output_folder, arguments_.resume);
-  const bool has_checkpoint = !folder_->checkpoint().empty();
+  const bool has_checkpoint = !folder_->candidates().empty();
   if (!has_checkpoint && !input_.config.train.initialize.empty()) {
     trainer_ = trainer_of_source(input_.config);
     saved_step_ = kNoStep;
@@ -114,46 +114,56 @@ bool Run::open_run() {
   return true;
 }
 
-// The newest checkpoint that is whole; what is wrong with newer ones is said.
-data::CheckpointReader Run::open_checkpoint() {
-  const std::string newest = folder_->checkpoint();
-  std::string damage;
-  try {
-    return data::CheckpointReader(newest);
-  } catch (const InputError& error) {
-    damage = error.what();
-  }
-  const std::string newest_file = std::filesystem::weakly_canonical(newest).string();
-  for (const std::string& path : folder_->checkpoints()) {
-    if (std::filesystem::weakly_canonical(path) == newest_file) continue;
-    try {
-      data::CheckpointReader reader(path);
-      input_.notes.push_back(concat("warning: ", damage, "; going on from an earlier checkpoint, ", path));
-      return reader;
-    } catch (const InputError&) {
-      continue;  // its like has been said
-    }
-  }
-  throw InputError(concat(damage, "; no other in ", folder_->path(),
-                          "/checkpoints is whole: copy one back, or begin anew in another --output"));
-}
-
-void Run::restore() {
-  const data::CheckpointReader reader = open_checkpoint();
+// Throws where the checkpoint is of another run, or of other data: no other of the folder would do. False
+// where its tensors are damaged.
+bool Run::restore_from(const data::CheckpointReader& reader, std::string& damage) {
   Config stored = parse_config(reader.header().config, reader.path()).config;
   stored.model.vocab_size =
       trainer_->model().config().vocab_size;  // its parameters' shapes are compared below
   const std::vector<std::string> changes = check_same_run(stored, input_.config);
+  const int64_t step = reader.header().step;
+  DLCM_CHECK_INPUT(input_.config.schedule.steps >= step, "schedule.steps = ", input_.config.schedule.steps,
+                   ", but the run has done ", step, " steps already");
+  input_.loader->seek(reader.header().loader_cursor);
+  try {
+    trainer_->restore(reader);
+  } catch (const InputError& error) {
+    damage = error.what();
+    return false;
+  }
   for (const std::string& change : changes) input_.notes.push_back("note: going on with " + change);
   changed_ = !changes.empty();
-  step_ = reader.header().step;
-  DLCM_CHECK_INPUT(input_.config.schedule.steps >= step_, "schedule.steps = ", input_.config.schedule.steps,
-                   ", but the run has done ", step_, " steps already");
-  trainer_->restore(reader);
-  input_.loader->seek(reader.header().loader_cursor);
+  step_ = saved_step_ = step;
   tokens_seen_ = reader.header().tokens_seen;
-  saved_step_ = step_;
-  input_.notes.push_back("note: resuming from " + reader.path() + ", step " + std::to_string(step_));
+  return true;
+}
+
+// From the newest checkpoint that is whole; what is wrong with newer ones is said.
+void Run::restore() {
+  std::string newest_damage = folder_->warning();
+  const auto say = [&newest_damage](const std::string& damage) {
+    if (newest_damage.empty()) newest_damage = damage;  // the like of others has been said
+  };
+  for (const std::string& path : folder_->candidates()) {
+    std::optional<data::CheckpointReader> reader;
+    std::string damage;
+    try {
+      reader.emplace(path);
+    } catch (const InputError& error) {
+      say(error.what());
+      continue;
+    }
+    if (!restore_from(*reader, damage)) {
+      say(damage);
+      continue;
+    }
+    input_.notes.push_back(newest_damage.empty() ? concat("note: resuming from ", path, ", step ", step_)
+                                                 : concat("warning: ", newest_damage,
+                                                          "; going on from an earlier checkpoint, ", path));
+    return;
+  }
+  throw InputError(concat(newest_damage, "; no other in ", folder_->path(),
+                          "/checkpoints is whole: copy one back, or begin anew in another --output"));
 }
 
 // Version and commit: the first two lines of what --version prints.
@@ -226,6 +236,7 @@ void Run::train_step() {
       input_.config, metrics,
       {tokens_seen_, seconds, matrix_share, steps_->seconds_waited(), std::exchange(checkpoint_seconds_, 0)});
   add_data_fields(pieces, batches.size(), steps_->progress(), fields);
+  folder_->hold_again();
   logs_->write(step_, fields);
   progress_->update({step_, metrics.pass.loss, bits_per_byte(metrics.pass.loss),
                      metrics.pass.tokens_per_concept,
@@ -278,7 +289,10 @@ void Run::end_diverged(const std::string& cause) {
     if (outcome.failure.empty() && outcome.not_finite.empty()) saved_step_ = outcome.step;
   }
   std::string newest = data::checkpoint_path(folder_->path(), saved_step_);
-  if (!std::filesystem::exists(newest)) newest = folder_->checkpoint();
+  if (!std::filesystem::exists(newest)) {
+    const std::vector<std::string> all = folder_->checkpoints();
+    newest = all.empty() ? "" : all.front();
+  }
   const std::string remedy =
       newest.empty() ? "there is no checkpoint yet, so --resume begins again"
                      : "--resume goes on from " + newest +
@@ -314,13 +328,13 @@ void Run::start_save() {
 // A full disk, a lost folder costs the checkpoint, not the run.
 void Run::take(const SaveOutcome& outcome) {
   if (!outcome.not_finite.empty()) end_diverged(outcome.not_finite + " has values that are not finite");
+  if (!outcome.warning.empty()) progress_->message("train: warning: " + outcome.warning);
   if (outcome.failure.empty()) {
     saved_step_ = outcome.step;
     return;
   }
   retry_at_ = Clock::now() + kRetry;
-  progress_->message(concat("train: warning: no checkpoint of step ", outcome.step, ": ", outcome.failure,
-                            "; it is tried again"));
+  progress_->message(concat("train: warning: ", outcome.failure, "; it is tried again"));
 }
 
 void Run::save_where_due() {
@@ -332,12 +346,13 @@ void Run::save_where_due() {
 // At the end of the run, where nothing else is to be done: the checkpoint, and what the logs still hold.
 void Run::save_now() {
   for (int attempt = 1;; ++attempt) {
+    folder_->hold_again();
     logs_->retry();
     start_save();
     if (saver_->busy()) {
       const SaveOutcome outcome = saver_->wait();
-      DLCM_CHECK(outcome.failure.empty() || attempt < kLastAttempts, "no checkpoint of step ", step_, ": ",
-                 outcome.failure, "; the newest is of step ", saved_step_);
+      DLCM_CHECK(outcome.failure.empty() || attempt < kLastAttempts, outcome.failure,
+                 "; the newest is of step ", saved_step_);
       take(outcome);
     }
     const std::string failure = logs_->failure();
@@ -365,6 +380,9 @@ void Run::go() {
     return;
   }
   folder_->begin(input_.config, changed_ ? step_ : -1);
+  for (const std::string& name : folder_->set_aside_later(step_))
+    print_error("train", concat("note: a checkpoint of a later step is kept as ", folder_->path(),
+                                "/checkpoints/", name, "; remove it when it is no longer needed"));
   folder_->take_tokenizer(arguments_.data_folder);
   const bool shows_concepts = input_.config.model.kind == ModelKind::dlcm && input_.heldout;
   logs_ = std::make_unique<RunLogs>(folder_->path(), step_, shows_concepts ? Samples::yes : Samples::no);

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "data/atomic_file.h"
@@ -32,12 +33,6 @@ std::vector<std::string> step_files(const fs::path& folder) {
   return files;
 }
 
-// Empty where there is none.
-std::string latest_step_file(const fs::path& folder) {
-  const std::vector<std::string> files = step_files(folder);
-  return files.empty() ? "" : files.front();
-}
-
 void make_checkpoints_folder(const fs::path& folder) {
   std::error_code error;
   fs::create_directories(folder / "checkpoints", error);
@@ -49,9 +44,23 @@ fs::path latest_link(const fs::path& folder) {
 }
 
 bool holds_run(const fs::path& folder) {
-  return fs::exists(folder / "config.toml") || fs::exists(folder / "metrics.jsonl") ||
-         fs::is_symlink(latest_link(folder)) || fs::exists(latest_link(folder)) ||
-         !latest_step_file(folder).empty();
+  std::error_code error;  // what cannot be looked at is there
+  return fs::exists(folder / "config.toml", error) || fs::exists(folder / "metrics.jsonl", error) ||
+         fs::symlink_status(latest_link(folder), error).type() != fs::file_type::not_found ||
+         !step_files(folder).empty();
+}
+
+// The text of what is wrong with latest.h5, as a link that leads nowhere.
+std::string broken_link(const fs::path& link) {
+  std::error_code error;
+  if (!fs::is_symlink(link, error) || fs::exists(link, error)) return "";
+  return concat(link.string(), " names '", fs::read_symlink(link, error).string(), "', which is missing");
+}
+
+void set_aside(const fs::path& path, const std::string& name) {
+  std::error_code error;
+  fs::rename(path, path.parent_path() / name, error);
+  DLCM_CHECK(!error, path.string(), ": cannot be renamed to ", name, ": ", error.message());
 }
 
 // "table.key" to the text of its value, for every line of a configuration that this program wrote.
@@ -79,42 +88,82 @@ bool must_stay(const std::string& key) {
 
 RunFolder::RunFolder(const std::string& path, Resume resume) : path_(path) {
   std::error_code error;
-  DLCM_CHECK_INPUT(!fs::exists(path) || fs::is_directory(path), "--output ", path,
+  DLCM_CHECK_INPUT(!fs::exists(path, error) || fs::is_directory(path, error), "--output ", path,
                    " is a file, expected a folder");
   fs::create_directories(path, error);
   DLCM_CHECK(!error, path, ": the folder cannot be made: ", error.message());
-  descriptor_ = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  DLCM_CHECK(descriptor_ >= 0, path, ": the folder cannot be opened: ", std::strerror(errno));
-  const bool taken = ::flock(descriptor_, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-  DLCM_CHECK_INPUT(!taken, path, " is in use by another train; wait for it or give another --output");
+  const bool held = hold();
+  DLCM_CHECK(descriptor_.value >= 0, path, ": the folder cannot be opened: ", std::strerror(errno));
+  DLCM_CHECK_INPUT(held, path, " is in use by another train; wait for it or give another --output");
   if (resume == Resume::no) {
     DLCM_CHECK_INPUT(!holds_run(path), path,
                      " holds a run already; go on with it by --resume or give another --output");
     return;
   }
-  const bool linked = fs::exists(latest_link(path));
-  checkpoint_ = linked ? data::newest_checkpoint(path) : latest_step_file(path);
-  if (linked && !fs::is_symlink(latest_link(path)))
-    copied_step_ = data::CheckpointReader(checkpoint_).header().step;
+  const fs::path latest = latest_link(path);
+  const bool odd = fs::exists(latest, error) && !fs::is_regular_file(latest, error);
+  DLCM_CHECK_INPUT(!odd, latest.string(), " is neither a link to a checkpoint nor one: remove it");
+  warning_ = broken_link(latest);
+  DLCM_CHECK_INPUT(warning_.empty() || !step_files(path).empty(), warning_,
+                   " as all other checkpoints are: bring one back, or begin anew in another --output");
 }
 
-RunFolder::~RunFolder() {
-  if (descriptor_ >= 0) ::close(descriptor_);
+void RunFolder::Descriptor::close() {
+  if (value >= 0) ::close(value);
+  value = -1;
 }
 
+bool RunFolder::hold() {
+  descriptor_.close();
+  descriptor_.value = ::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  return descriptor_.value >= 0 &&
+         (::flock(descriptor_.value, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK);
+}
+
+void RunFolder::hold_again() {
+  struct stat held {
+  }, named{};
+  if (::stat(path_.c_str(), &named) != 0) return;  // restore() may make it, and who writes there finds out
+  const bool is_held = descriptor_.value >= 0 && ::fstat(descriptor_.value, &held) == 0 &&
+                       held.st_ino == named.st_ino && held.st_dev == named.st_dev;
+  DLCM_CHECK(is_held || hold() || descriptor_.value < 0, path_,
+             " was lost, and another train writes there now: this one ends");
+}
+
+std::vector<std::string> RunFolder::candidates() const {
+  std::error_code error;
+  const fs::path latest = latest_link(path_);
+  std::vector<std::string> paths;
+  if (fs::exists(latest, error)) paths.push_back(latest.string());
+  for (std::string& file : step_files(path_)) {
+    if (paths.empty() || !fs::equivalent(file, latest, error)) paths.push_back(std::move(file));
+  }
+  return paths;
+}
+
+// Killed in between, the folder has a config.toml, the old one or the new.
 void RunFolder::begin(const Config& config, int64_t changed_at) const {
   const fs::path folder(path_);
+  const fs::path file = folder / "config.toml";
   make_checkpoints_folder(folder);
-  if (changed_at >= 0 && fs::exists(folder / "config.toml")) {
-    std::error_code error;
-    fs::rename(folder / "config.toml", folder / concat("config-until-step-", changed_at, ".toml"), error);
-    DLCM_CHECK(!error, path_, ": config.toml cannot be renamed: ", error.message());
+  if (changed_at >= 0 && fs::exists(file)) {
+    data::link_or_copy(file.string(), (folder / concat("config-until-step-", changed_at, ".toml")).string());
   }
-  data::write_file((folder / "config.toml").string(), to_toml(config));
+  data::write_file(file.string(), to_toml(config));
 }
 
 std::vector<std::string> RunFolder::checkpoints() const {
   return step_files(path_);
+}
+
+std::vector<std::string> RunFolder::set_aside_later(int64_t step) const {
+  std::vector<std::string> names;
+  for (const fs::path file : step_files(path_)) {
+    if (data::step_of_checkpoint(file.string()) <= step) break;
+    names.push_back("superseded-" + file.filename().string());
+    set_aside(file, names.back());
+  }
+  return names;
 }
 
 void RunFolder::restore(const Config& config) const {
@@ -129,17 +178,21 @@ void RunFolder::take_tokenizer(const std::string& data_folder) const {
 }
 
 // Killed in between, the folder has no link, and the run goes on from its latest step.
-void RunFolder::link_latest(int64_t step) {
-  if (copied_step_ >= 0) {
-    const std::string named = data::checkpoint_path(path_, copied_step_);
-    std::error_code error;
-    if (fs::exists(named)) {
-      fs::remove(latest_link(path_), error);
-    } else {
-      fs::rename(latest_link(path_), named, error);
+void RunFolder::link_latest(int64_t step) const {
+  const fs::path latest = latest_link(path_);
+  std::error_code error;
+  if (fs::symlink_status(latest, error).type() == fs::file_type::regular) {
+    std::string named = "damaged-latest.h5";
+    try {
+      const int64_t own_step = data::CheckpointReader(latest.string()).header().step;
+      named = fs::path(data::checkpoint_path(path_, own_step)).filename().string();
+    } catch (const InputError&) {
     }
-    DLCM_CHECK(!error, latest_link(path_).string(), ": cannot be replaced by a link: ", error.message());
-    copied_step_ = -1;
+    if (fs::exists(latest.parent_path() / named, error)) {
+      data::remove_durably(latest.string());
+    } else {
+      set_aside(latest, named);
+    }
   }
   data::link_latest_checkpoint(path_, step);
 }

@@ -15,16 +15,16 @@ class RunFolder {
  public:
   // Makes the folder where it is missing. Throws InputError where it already holds a run and `resume` is no
   // (the output of an existing run is never overwritten unasked), where another process holds it, or where it
-  // is no folder; and where latest.h5 is no link (a copied run's is a file) and no whole checkpoint either.
+  // is no folder; and where latest.h5 is none of a link and a file (of a copied run), or names a checkpoint
+  // that is missing as all others are.
   RunFolder(const std::string& path, Resume resume);
-  ~RunFolder();
-  RunFolder(const RunFolder&) = delete;
-  RunFolder& operator=(const RunFolder&) = delete;
 
   const std::string& path() const { return path_; }
-  // The checkpoint to go on from: the one that latest.h5 names or, where that link is missing or broken, the
-  // one of the latest step. Empty for a run that begins.
-  const std::string& checkpoint() const { return checkpoint_; }
+  // The checkpoints to go on from, in the order in which they are to be tried: the one that latest.h5 names,
+  // then those of checkpoints() that are others. Empty for a run that begins.
+  std::vector<std::string> candidates() const;
+  // What is wrong with the link latest.h5; empty where nothing is.
+  const std::string& warning() const { return warning_; }
   // Every checkpoints/step-*.h5, that of the latest step first. Files have that name only when they are
   // whole.
   std::vector<std::string> checkpoints() const;
@@ -34,18 +34,35 @@ class RunFolder {
   void begin(const Config& config, int64_t changed_at = -1) const;
   // A copy of the tokenizer.json beside the shards, where there is one: text is made and read with it.
   void take_tokenizer(const std::string& data_folder) const;
+  // For a run that goes on from `step`: checkpoints of later ones, which it will not have come from, are
+  // renamed to superseded-step-N.h5. Returns their new names.
+  std::vector<std::string> set_aside_later(int64_t step) const;
   // The same where the folder was lost meanwhile: makes what is missing.
   void restore(const Config& config) const;
+  // Holds the folder that has its name now, where that is another than before. Throws Error where another
+  // process holds it: this one must not write there any more.
+  void hold_again();
 
   // Makes latest.h5 name that step's checkpoint, which is written already. Where latest.h5 is itself a file
-  // it first gets the name of its own step, or goes where that file is there.
-  void link_latest(int64_t step);
+  // it first gets the name of its own step, or goes where that file is there; damaged-latest.h5 where it is
+  // damaged.
+  void link_latest(int64_t step) const;
 
  private:
+  struct Descriptor {
+    int value = -1;
+    Descriptor() = default;
+    ~Descriptor() { close(); }
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    void close();
+  };
+
+  bool hold();  // false where another process does
+
   std::string path_;
-  std::string checkpoint_;
-  int64_t copied_step_ = -1;  // of a latest.h5 that is a file, not a link
-  int descriptor_ = -1;       // of the folder; its lock goes with the process
+  std::string warning_;
+  Descriptor descriptor_;  // of the folder; its lock goes with it
 };
 
 // Throws InputError naming the first key in which a resumed run would not be the same run: anything of

@@ -70,6 +70,26 @@ Datasets tiny_model(int64_t d) {
   return datasets;
 }
 
+TEST_CASE("hdf5 reader: ranges of chunks larger than HDF5's own cache") {
+  const TemporaryFolder folder;
+  constexpr int64_t kCount = 3'000'000;
+  std::vector<uint16_t> values(kCount);
+  for (int64_t i = 0; i < kCount; ++i) values[static_cast<size_t>(i)] = static_cast<uint16_t>(i * 7);
+  {
+    Hdf5Writer writer(folder / "x.h5");
+    writer.growing_dataset("/tokens", ElementType::u16, 1 << 20);  // 2 MiB
+    writer.append("/tokens", values.data(), kCount);
+    writer.finish();
+    writer.publish();
+  }
+  const Hdf5Reader reader(folder / "x.h5");
+  std::vector<uint16_t> part(1000);
+  for (int64_t first = 0; first + 1000 <= kCount; first += 99'000) {
+    reader.read_range("/tokens", first, 1000, part.data());
+    CHECK(std::equal(part.begin(), part.end(), values.begin() + first));
+  }
+}
+
 }  // namespace
 
 TEST_CASE("hdf5 writer: a tiny model's checkpoint reserves what it writes and less than twice as much") {

@@ -58,6 +58,11 @@ TEST_CASE("branch: steps without a checkpoint or outside the stable phase, and a
   check_refused(place, place.train("run", {"--branch-decay", "0"}), 2, "--branch-decay");
   check_refused(place, place.train("run", {"--branch-decay", "12", "--set", "schedule.decay_share=0"}), 2,
                 "no step of decay");
+  // The checkpoint's own configuration counts too, not only the one that is given now.
+  check_refused(place, place.train("run", {"--branch-decay", "2", "--set", "schedule.warmup=0"}), 2,
+                "as the checkpoint's own configuration has it");
+  check_refused(place, place.train("run", {"--branch-decay", "28", "--set", "schedule.steps=60"}), 2,
+                "to step 27, where the run's own decay begins, as the checkpoint's own");
   CHECK_FALSE(fs::exists(place.folder / "run/branch-00000013"));
   CHECK(place.train("run", {"--branch-decay", "12"}) == 0);
   check_refused(place, place.train("run", {"--branch-decay", "12"}), 2, "holds this branch already");

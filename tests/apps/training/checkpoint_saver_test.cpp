@@ -117,11 +117,37 @@ TEST_CASE("checkpoint saver: a failure is told, and the next attempt may succeed
   CHECK_MESSAGE(contains(outcome.failure, checkpoints), outcome.failure);
   CHECK(read_bytes(checkpoints) == "a file");
   fs::remove_all(place.place / "run");  // lost with all that was in it
-  CHECK(place.save(4).failure != "");   // the metrics are lost too, until they are written again
-  place.metrics->write(4, {{"loss", 1.0}});
   CHECK(place.save(4).failure.empty());
   CHECK(place.steps() == std::vector<int64_t>{4});
   CHECK(fs::exists(place.place / "run/config.toml"));
+}
+
+TEST_CASE("checkpoint saver: an old file that cannot be removed is a warning, a missing link a failure") {
+  SaverPlace place;
+  place.config.train.keep = 1;
+  const std::string checkpoints = place.place / "run/checkpoints/";
+  fs::create_directories(checkpoints + "step-00000001.h5");
+  SaveOutcome outcome = place.save(5);
+  CHECK(outcome.failure.empty());
+  CHECK_MESSAGE(contains(outcome.warning, "step-00000001.h5"), outcome.warning);
+  CHECK(fs::read_symlink(checkpoints + "latest.h5") == "step-00000005.h5");
+  fs::remove(checkpoints + "latest.h5");
+  fs::create_directory(checkpoints + "latest.h5");
+  outcome = place.save(6);
+  CHECK_MESSAGE(
+      contains(outcome.failure, "the checkpoint of step 6 is written, but not named by latest.h5: "),
+      outcome.failure);
+  CHECK(fs::exists(checkpoints + "step-00000006.h5"));
+}
+
+TEST_CASE("checkpoint saver: files of later steps are neither counted nor removed") {
+  SaverPlace place;
+  place.config.train.keep = 1;
+  CHECK(place.save(12).failure.empty());
+  CHECK(place.save(7).failure.empty());
+  CHECK(place.steps() == std::vector<int64_t>{12, 7});
+  CHECK(place.save(8).failure.empty());
+  CHECK(place.steps() == std::vector<int64_t>{12, 8});
 }
 
 TEST_CASE("a run whose folder is lost makes it anew") {

@@ -18,20 +18,71 @@ namespace fs = std::filesystem;
 using apps::Resume;
 using apps::RunFolder;
 
-TEST_CASE("run folder: it goes on from the checkpoint that the link names, else from the latest step") {
+TEST_CASE("run folder: the checkpoint that the link names comes first, then the latest step") {
   const TemporaryFolder folder;
   const std::string run = folder / "a/run";
-  CHECK(RunFolder(run, Resume::yes).checkpoint().empty());
+  const std::string checkpoints = run + "/checkpoints/";
+  const auto candidates = [&] {
+    std::vector<std::string> names;
+    for (const std::string& path : RunFolder(run, Resume::yes).candidates()) {
+      CHECK(path.starts_with(checkpoints));
+      names.push_back(path.substr(checkpoints.size()));
+    }
+    return names;
+  };
+  CHECK(candidates().empty());
   CHECK(fs::is_directory(run));
-  fs::create_directories(run + "/checkpoints");
+  fs::create_directories(checkpoints);
   for (const char* name : {"step-00000009.h5", "step-00000020.h5", ".step-00000030.h5.tmp-1", "step-40.txt"})
-    write_bytes(run + "/checkpoints/" + name, "");
-  CHECK(RunFolder(run, Resume::yes).checkpoint() == run + "/checkpoints/step-00000020.h5");
-  write_bytes(run + "/checkpoints/step-99999999.h5", "");
-  write_bytes(run + "/checkpoints/step-100000000.h5", "");
-  CHECK(RunFolder(run, Resume::yes).checkpoint() == run + "/checkpoints/step-100000000.h5");
-  fs::create_symlink("step-00000009.h5", run + "/checkpoints/latest.h5");
-  CHECK(fs::equivalent(RunFolder(run, Resume::yes).checkpoint(), run + "/checkpoints/step-00000009.h5"));
+    write_bytes(checkpoints + name, "");
+  CHECK(candidates() == Words{"step-00000020.h5", "step-00000009.h5"});
+  write_bytes(checkpoints + "step-99999999.h5", "");
+  write_bytes(checkpoints + "step-100000000.h5", "");
+  CHECK(candidates().front() == "step-100000000.h5");
+  fs::create_symlink("step-00000009.h5", checkpoints + "latest.h5");
+  CHECK(candidates() == Words{"latest.h5", "step-100000000.h5", "step-99999999.h5", "step-00000020.h5"});
+  // From step 9 on the later ones are none of the run's.
+  CHECK(RunFolder(run, Resume::yes).set_aside_later(9) ==
+        Words{"superseded-step-100000000.h5", "superseded-step-99999999.h5", "superseded-step-00000020.h5"});
+  CHECK(candidates() == Words{"latest.h5"});
+  CHECK(fs::exists(checkpoints + "superseded-step-00000020.h5"));
+}
+
+TEST_CASE("run folder: a link to the latest checkpoint that leads nowhere is said, or refused") {
+  const TemporaryFolder run;
+  const std::string latest = run / "checkpoints/latest.h5";
+  const auto refusal = [&] { return message_of<InputError>([&] { RunFolder(run.path(), Resume::yes); }); };
+  fs::create_directories(run / "checkpoints");
+  fs::create_symlink("step-00000012.h5", latest);
+  CHECK(refusal() == latest +
+                         " names 'step-00000012.h5', which is missing as all other checkpoints are: bring "
+                         "one back, or begin anew in another --output");
+  write_bytes(run / "checkpoints/step-00000008.h5", "");
+  CHECK(RunFolder(run.path(), Resume::yes).warning() ==
+        latest + " names 'step-00000012.h5', which is missing");
+  fs::remove(latest);
+  CHECK(RunFolder(run.path(), Resume::yes).warning().empty());
+  fs::create_symlink("latest.h5", latest);  // in a circle
+  CHECK(contains(RunFolder(run.path(), Resume::yes).warning(), "which is missing"));
+  fs::remove(latest);
+  fs::create_directory(latest);
+  CHECK(contains(refusal(), "latest.h5 is neither a link to a checkpoint nor one: remove it"));
+}
+
+TEST_CASE("run folder: the configuration of before is kept beside the new one") {
+  const TemporaryFolder run;
+  const RunFolder folder(run.path(), Resume::no);
+  apps::Config config;
+  folder.begin(config);
+  const std::string before = read_bytes(run / "config.toml");
+  config.schedule.steps = 7;
+  folder.begin(config, 3);
+  folder.begin(config, 3);  // as after a kill in between
+  CHECK(read_bytes(run / "config.toml") == apps::to_toml(config));
+  folder.begin(config, 4);
+  CHECK(read_bytes(run / "config-until-step-4.toml") == apps::to_toml(config));
+  CHECK(contents_of(run.path()).size() == 3);
+  CHECK(!before.empty());
 }
 
 TEST_CASE("run folder: checkpoints alone are a run, which is not begun again unasked") {
@@ -51,9 +102,16 @@ TEST_CASE("a copied run whose link became a file goes on, and has a link again")
   const std::string bytes = read_bytes(checkpoints + "step-00000002.h5");
   fs::remove(checkpoints + "latest.h5");
   write_bytes(checkpoints + "latest.h5", bytes.substr(0, bytes.size() / 2));
+  fs::rename(checkpoints + "step-00000002.h5", checkpoints + "elsewhere");
   const auto before = contents_of(place.folder / "run");
   check_refused(place, place.train("run", {"--resume", "--set", "schedule.steps=4"}), 2, "latest.h5");
   CHECK(contents_of(place.folder / "run") == before);
+  fs::rename(checkpoints + "elsewhere", checkpoints + "step-00000002.h5");
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=3"}) == 0);  // by the one that is whole
+  CHECK_MESSAGE(contains(place.error(), "going on from an earlier checkpoint"), place.error());
+  CHECK(fs::exists(checkpoints + "damaged-latest.h5"));
+  fs::remove(checkpoints + "latest.h5");
+  fs::remove(checkpoints + "step-00000003.h5");
   write_bytes(checkpoints + "latest.h5", bytes);
   CHECK(place.train("run", {"--resume", "--set", "schedule.steps=4"}) == 0);
   CHECK(fs::read_symlink(checkpoints + "latest.h5") == "step-00000004.h5");
@@ -75,6 +133,35 @@ TEST_CASE("run folder: held until it is let go") {
     CHECK(contains(message(), run.path() + " is in use by another train"));
   }
   CHECK(message() == "no exception");
+}
+
+TEST_CASE("a run whose lost folder another train has taken ends, and leaves that one's files alone") {
+  const TrainingPlace place;
+  Process process = place.start("run", {"--set", "schedule.steps=100000"});
+  REQUIRE(wait_until(process, [&] { return place.metrics_lines("run") >= 3; }));
+  process.signal(SIGSTOP);
+  fs::rename(place.folder / "run", place.folder / "moved");
+  const RunFolder other(place.folder / "run", Resume::no);
+  process.signal(SIGCONT);
+  check_refused(place, process.wait(), 1, "was lost, and another train writes there now: this one ends");
+  CHECK(fs::is_empty(place.folder / "run"));
+}
+
+TEST_CASE("a run that goes back to an earlier checkpoint keeps the later ones by another name") {
+  const TrainingPlace place;
+  const Words often = {"--set", "train.checkpoint_every=4", "--set", "schedule.steps=12"};
+  CHECK(place.train("run", often) == 0);
+  const std::string checkpoints = place.folder / "run/checkpoints/";
+  fs::remove(checkpoints + "latest.h5");
+  fs::create_symlink("step-00000004.h5", checkpoints + "latest.h5");
+  const Words back = {"--resume", "--set", "train.keep=1", "--set", "schedule.steps=7"};
+  CHECK(place.train("run", back) == 0);
+  CHECK_MESSAGE(contains(place.error(), "superseded-step-00000012.h5; remove it"), place.error());
+  CHECK(fs::read_symlink(checkpoints + "latest.h5") == "step-00000007.h5");
+  CHECK(fs::exists(checkpoints + "step-00000007.h5"));
+  CHECK(place.metrics_lines("run") == 7 + 1);
+  CHECK(place.train("run", {"--resume", "--set", "schedule.steps=8"}) == 0);
+  CHECK_MESSAGE(contains(place.error(), "latest.h5, step 7"), place.error());
 }
 
 TEST_CASE("resumed settings: what may change is listed, what may not is named with both values") {
