@@ -92,17 +92,22 @@ std::string path_data(const std::vector<Curve>& pieces) {
   return data;
 }
 
+std::string run_class(const ChartSeries& series) {
+  return series.run < 0 ? "" : concat(" run", series.run);
+}
+
+std::string drawn_raw(const ChartSeries& series, const Frame& frame) {
+  if (series.raw.empty()) return "";
+  return concat("<path class=\"raw ", style_class(series.style), run_class(series), "\" d=\"",
+                path_data(pieces_of(thinned(series.raw, kMostPoints), frame)), "\"/>\n");
+}
+
 // A line, and marks where there are few points, or one stands alone and has no line.
 std::string drawn(const ChartSeries& series, const Frame& frame) {
-  const std::string run = series.run < 0 ? "" : concat(" run", series.run);
-  std::string svg;
-  if (!series.raw.empty()) {
-    svg += concat("<path class=\"raw ", style_class(series.style), run, "\" d=\"",
-                  path_data(pieces_of(thinned(series.raw, kMostPoints), frame)), "\"/>\n");
-  }
+  const std::string run = run_class(series);
   const std::vector<Curve> pieces = pieces_of(thinned(series.curve, kMostPoints), frame);
-  svg += concat("<path class=\"line ", style_class(series.style), run, "\" data-name=\"",
-                html_escaped(series.name), "\" d=\"", path_data(pieces), "\"/>\n");
+  std::string svg = concat("<path class=\"line ", style_class(series.style), run, "\" data-name=\"",
+                           html_escaped(series.name), "\" d=\"", path_data(pieces), "\"/>\n");
   for (const Curve& piece : pieces) {
     if (piece.size() > 1 && series.curve.size() > kMostMarks) continue;
     for (const Point& place : piece) {
@@ -250,6 +255,8 @@ std::string figure_of(const Chart& chart, size_t number, double last_step) {
                  ">\n<desc id=\"desc", number, "\">", html_escaped(description(chart)), "</desc>\n");
   const References references = references_of(chart, frame);
   html += axes(frame) + references.lines;
+  // The noise of one run does not cover the means of another.
+  for (const ChartSeries& series : chart.series) html += drawn_raw(series, frame);
   for (const ChartSeries& series : chart.series) html += drawn(series, frame);
   html += references.names + "</svg>\n";
   const std::string note = chart.note + omissions(chart, frame.y);

@@ -109,6 +109,16 @@ TEST_CASE("chart: at most about a thousand points, however long the run") {
   CHECK(pieces(figure, "line")[0].size() > 900);
 }
 
+TEST_CASE("chart: the noise of every curve lies below all means") {
+  Chart chart = chart_of({{1, 2}, {2, 3}});
+  chart.series[0].raw = chart.series[0].curve;
+  chart.series.push_back(chart.series[0]);
+  const std::string figure = figure_of(chart, 0, 2);
+  const std::string drawing = figure.substr(figure.find("class=\"chart\""));
+  CHECK(count(drawing, "class=\"raw ") == 2);
+  CHECK(drawing.rfind("class=\"raw ") < drawing.find("class=\"line "));
+}
+
 TEST_CASE("chart: names are text, references have theirs, a logarithmic axis has no place for 0") {
   Chart chart = chart_of({{1, 100}, {2, 0.01}, {3, 0}, {4, 1}});
   chart.title = "<b>&";
