@@ -117,7 +117,7 @@ def hard_runs(folder):
         long.append(step_line(step, loss=None if step % 1000 < 3 else 2 + 9 / step**0.5))
         if step % 1000 == 0:
             long.append(evaluation_line(step, 0, domains))
-    samples = [{"step": step} | sample for step in range(1000, 100_001, 1000)]
+    samples = [{"step": step} | sample | {"p": [1.0, 0.5, 0.75, step / 100_000]} for step in range(1000, 100_001, 1000)]
     write_run(folder / "long <run> & \"all\"", long, samples)
     write_run(folder / "one", [step_line(1)])
     write_run(folder / "huge", [step_line(step, loss=1e300 / step, aux_loss=-4.6e19 * step, gradient_norm=1e300, peak_bytes=2**62) for step in range(1, 40)])
@@ -128,6 +128,13 @@ def hard_runs(folder):
     pages = {"long": ["long <run> & \"all\""], "one step": ["one"], "huge": ["huge"], "not finite": ["nothing finite"]}
     pages["ten runs"] = [f"a run with a rather long name, the number {i}" for i in range(10)]
     return {name: [str(folder / run) for run in runs] for name, runs in pages.items()}
+
+
+def sample_of(step):
+    """Right-to-left text, parted at another place at each step, with a number, whose direction is weak."""
+    text = "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd 12 \u05d0\u05d1\u05d2!"
+    first = 1 + step // 10 % 8
+    return {"step": step, "domain": "code", "concepts": [text[:first], text[first:-5], text[-5:]], "tokens": [1, 2, 3], "p": [1.0, 0.5, None]}
 
 
 def readable_runs(folder):
@@ -141,8 +148,8 @@ def readable_runs(folder):
             whole.append(evaluation_line(step, 0, []) | {"heldout_loss": 2 + step / 1000})
         if step == 333:
             short.append(evaluation_line(step, 0, []) | {"heldout_loss": 2.125})
-    write_run(folder / "whole", whole)
-    write_run(folder / "short", short)
+    write_run(folder / "whole", whole, [sample_of(step) for step in range(10, 1001, 10)])
+    write_run(folder / "short", short, [sample_of(333)])
     return [str(folder / "whole"), str(folder / "short")]
 
 
@@ -156,6 +163,23 @@ def read_off(page, title, step):
     page.mouse.move(0, 0)
     page.mouse.move(box["x"] + (left + width * step / float(chart.get_attribute("data-last"))) * box["width"] / 400, box["y"] + box["height"] / 2)
     return [figure.locator(".when").text_content(), *figure.locator(".legend b").all_text_contents()]
+
+
+def check_samples(page, checks, place):
+    """Every evaluation of every run is there, as its file has it."""
+    slider, seen = page.locator(".chooser input"), {}
+    for i in range(int(slider.get_attribute("max")) + 1):
+        slider.fill(str(i))
+        for section in page.locator(".shelf section").all():
+            texts = section.locator(".text i").all_text_contents()
+            seen[section.locator("h4").text_content()] = "|".join(texts)
+    expected = {f"whole, code step {step:,}: 3 concepts, 2.00 tokens in each": sample_of(step) for step in range(10, 1001, 10)}
+    expected["short, code step 333: 3 concepts, 2.00 tokens in each"] = sample_of(333)
+    expected = {heading: "|".join(sample["concepts"]) for heading, sample in expected.items()}
+    checks.expect(seen == expected, place, f"samples differ: {len(seen)} of {len(expected)}")
+    # The letters of right-to-left text run from right to left, its concepts too, and none lies in another.
+    boxes = [concept.bounding_box() for concept in page.locator(".shelf .text i").all()[:3]]
+    checks.expect(all(a["x"] >= b["x"] + b["width"] - 1 for a, b in zip(boxes, boxes[1:])), place, f"concepts from right to left lie at {boxes}")
 
 
 def check_readings(page, checks, place):
@@ -217,21 +241,20 @@ def check_use(page, checks, place):
 
     slider = page.locator(".chooser input")
     if slider.count():
-        views = page.locator("details.step:visible")
-        checks.expect(views.count() == 1, place, "not one evaluation is shown")
-        last = views.locator(".text").first.text_content(), page.locator(".chooser output").text_content()
+        shelf, chosen = page.locator(".shelf"), page.locator(".chooser output")
+        last = shelf.text_content(), chosen.text_content()
         slider.focus()
         page.keyboard.press("Home")
-        first = views.locator(".text").first.text_content(), page.locator(".chooser output").text_content()
-        several = page.locator("details.step").count() > 1
-        checks.expect(views.count() == 1 and (first[1] != last[1]) == several, place, "the slider shows no other evaluation")
-        concept = views.locator(".text i").first
+        first = shelf.text_content(), chosen.text_content()
+        several = int(slider.get_attribute("max")) > 0
+        checks.expect((first[1] != last[1]) == several and (first[0] != last[0]) == several, place, "the slider shows no other evaluation")
+        concept = shelf.locator(".text i").first
         checks.expect((concept.get_attribute("title") or "").startswith("p "), place, "a concept has no p")
         concept.click()
         checks.expect("p " in page.locator(".told-p").text_content(), place, "a click tells no p")
         page.locator(".chooser button").last.click()
         if several:
-            checks.expect(page.locator(".chooser output").text_content() != first[1], place, "the button shows no other evaluation")
+            checks.expect(chosen.text_content() != first[1], place, "the button shows no other evaluation")
 
     box = page.locator("input[data-run='0']")
     if box.count():
@@ -265,6 +288,7 @@ def check_page(browser, name, path, checks, screenshots):
                 check_use(page, checks, place)
                 if name == "readings":
                     check_readings(page, checks, place)
+                    check_samples(page, checks, place)
             checks.expect(not said, place, f"the browser says {said}")
             checks.expect(loaded == [path.as_uri()], place, f"the page loads {loaded[1:]}")
             context.close()
@@ -273,8 +297,8 @@ def check_page(browser, name, path, checks, screenshots):
     page = context.new_page()
     page.goto(path.as_uri())
     checks.expect(page.locator("svg.chart path.line").count() > 0, name, "no curve without scripts")
-    views = page.locator("details.step")
-    checks.expect(views.count() == 0 or views.last.locator(".text").first.is_visible(), name, "no samples without scripts")
+    views = page.locator(".shelf .text")
+    checks.expect(views.count() == 0 or views.first.is_visible(), name, "no samples without scripts")
     context.close()
 
 
