@@ -21,8 +21,8 @@ from playwright.sync_api import sync_playwright
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BROWSER = "/usr/bin/chromium-headless-shell"
-WINDOWS = [(360, 800), (700, 900), (1600, 1000)]
-COLUMNS = {360: 1, 700: 2, 1600: 4}  # of charts
+WINDOWS = [(360, 800), (700, 900), (1400, 1000)]
+COLUMNS = {360: 1, 700: 2, 1400: 3}  # of charts
 SMALLEST_TEXT = 9.5  # pixels
 LEAST_CONTRAST = 4.5  # WCAG 2.1, success criterion 1.4.3
 
@@ -205,6 +205,10 @@ def check_readings(page, checks, place):
     page.locator("input[data-run='0']").check()
 
 
+def samples_shown(page):
+    return [(section.locator("h4").text_content(), section.locator(".text").inner_html()) for section in page.locator(".shelf section").all()]
+
+
 class Checks:
     """Everything found wrong, with the page and the window."""
 
@@ -267,6 +271,7 @@ def check_use(page, checks, place):
 
 
 def check_page(browser, name, path, checks, screenshots):
+    samples = []
     for width, height in WINDOWS:
         for scheme in ("light", "dark"):
             place = f"{name}, {width} x {height}, {scheme}"
@@ -284,6 +289,7 @@ def check_page(browser, name, path, checks, screenshots):
             checks.expect(len(set(figures)) == min(COLUMNS[width], len(figures)), place, f"{len(set(figures))} columns of charts")
             if screenshots:
                 page.screenshot(path=screenshots / f"{path.stem}-{width}-{scheme}.png", full_page=True)
+            samples.append(samples_shown(page))
             if scheme == "light":
                 check_use(page, checks, place)
                 if name == "readings":
@@ -299,6 +305,8 @@ def check_page(browser, name, path, checks, screenshots):
     checks.expect(page.locator("svg.chart path.line").count() > 0, name, "no curve without scripts")
     views = page.locator(".shelf .text")
     checks.expect(views.count() == 0 or views.first.is_visible(), name, "no samples without scripts")
+    samples.append(samples_shown(page))
+    checks.expect(all(shown == samples[0] for shown in samples), name, "the last samples differ without scripts")
     context.close()
 
 

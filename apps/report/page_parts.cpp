@@ -21,7 +21,7 @@ p { max-width: 60rem; overflow-wrap: anywhere; }
 .note { color: var(--soft); font-size: 0.85rem; margin: 0.2rem 0; }
 :focus-visible { outline: 2px solid var(--c0); outline-offset: 1px; }
 .scroll { overflow-x: auto; max-width: 100%; }
-table { border-collapse: collapse; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
+table { border-collapse: separate; border-spacing: 0; font-size: 0.88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.15rem 0.6rem; text-align: right; border-bottom: 1px solid var(--rule); overflow-wrap: break-word; min-width: 5.5rem; max-width: 16rem; }
 td { white-space: nowrap; overflow: hidden; text-overflow: ellipsis; } .wrap td { white-space: normal; overflow-wrap: anywhere; }
 tbody th { text-align: left; font-weight: normal; color: var(--soft); position: sticky; left: 0; background: var(--paper); min-width: 7rem; max-width: 9.5rem; }
@@ -50,7 +50,8 @@ circle { stroke-dasharray: none; }
 .chooser { display: flex; align-items: center; gap: 0.5rem; margin: 0.5rem 0; max-width: 40rem; }
 .chooser input { flex: 1; min-width: 0; accent-color: var(--c0); height: 2rem; } .chooser output { min-width: 6.5rem; font-variant-numeric: tabular-nums; }
 .chooser button { font: inherit; width: 2.2rem; height: 2rem; }
-.shelf { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: 0 2rem; }
+.shelf, .shelf.rows > div { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); gap: 0 2rem; }
+.shelf.rows { display: block; } .shelf > div { display: contents; }
 summary { cursor: pointer; padding: 0.2rem 0; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; font-size: 1rem; line-height: 1.75; max-width: 60rem; }
 .text i { font-style: normal; unicode-bidi: isolate; padding: 0.1em 0; border-inline-start: 1px solid var(--edge); background: var(--a); }
@@ -171,10 +172,12 @@ function chooser(samples) {
   const show = (i) => {
     slider.value = i;
     const step = steps[slider.value];
-    shelf.replaceChildren(...data.series.flatMap((series) => {
+    const rows = new Map(data.series.map((series) => [series.domain, made("div", "")]));
+    for (const series of data.series) {
       const sample = series.samples.findLast((one) => one[0] <= step);
-      return sample ? [section(data, series, sample)] : [];
-    }));
+      if (sample) rows.get(series.domain).append(section(data, series, sample));
+    }
+    shelf.replaceChildren(...rows.values());
     told.textContent = "";
     name.textContent = `Step ${step.toLocaleString("en")}`;
     slider.setAttribute("aria-valuetext", name.textContent);

@@ -97,13 +97,18 @@ std::string heading(const std::string& name, const RecordedSample& sample) {
                 " tokens in each</small></h4>\n");
 }
 
+// A row for each domain, in which the runs lie side by side; of one run domains do.
 std::string last_samples(const std::vector<std::string>& names, const Series& series) {
-  std::string html = "<div class=\"shelf\">\n";
+  const bool is_one = names.size() == 1;
+  std::map<std::string, std::string> rows;
   for (const auto& [key, samples] : series) {
-    const size_t run = key.second;
-    html += concat("<section", names.size() > 1 ? concat(" class=\"run", run, "\"") : "", ">\n",
-                   heading(names[run], *samples.back()), marked_text(*samples.back()), "</section>\n");
+    const auto& [domain, run] = key;
+    rows[domain] +=
+        concat("<section", is_one ? "" : concat(" class=\"run", run, "\""), ">\n",
+               heading(names[run], *samples.back()), marked_text(*samples.back()), "</section>\n");
   }
+  std::string html = concat("<div class=\"shelf", is_one ? "" : " rows", "\">\n");
+  for (const auto& [domain, sections] : rows) html += "<div>\n" + sections + "</div>\n";
   return html + "</div>\n";
 }
 

@@ -89,6 +89,8 @@ TEST_CASE("samples view: the last samples of each run side by side by domain; ch
         html.find("<bdi>second, code</bdi> <small>step 1:"));
   CHECK(html.find("second, code") < html.find("first, prose"));
   CHECK(contains(html, "<section class=\"run1\">"));
+  CHECK(contains(html, "<div class=\"shelf rows\">"));
+  CHECK(contains(samples_view({a}), "<div class=\"shelf\">"));  // one run has its domains side by side
   CHECK(island(html).at("series").at(2).at("samples").at(0) == json{2, 1, 2, 4, 1000, 1, 4, 1000});
 }
 
