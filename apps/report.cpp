@@ -1,6 +1,5 @@
 // report: what runs of train have recorded, as one page.
 #include <iostream>
-#include <map>
 #include <optional>
 
 #include "apps/common/command_line.h"
@@ -10,7 +9,6 @@
 #include "apps/report/page.h"
 #include "apps/report/recorded_run.h"
 #include "data/atomic_file.h"
-#include "tensor/check.h"
 
 namespace dlcm::apps {
 namespace {
@@ -42,23 +40,11 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   return parser.read(argc, argv);
 }
 
-// Runs in folders of the same name are told apart by their paths.
-void make_names_unique(std::vector<RecordedRun>& runs) {
-  std::map<std::string, int> count;
-  for (const RecordedRun& run : runs) ++count[run.name];
-  for (RecordedRun& run : runs) {
-    if (count[run.name] > 1) run.name = concat(run.name, " (", run.folder, ")");
-  }
-}
-
 int report_program(int argc, char** argv) {
   CommandLine line;
   if (const auto end = read_command_line(argc, argv, line)) return *end;
   if (!line.output.empty()) require_replaceable("--output", line.output, {}, {"a page of HTML", is_page});
-  std::vector<RecordedRun> runs;
-  for (const std::string& argument : line.runs) runs.push_back(read_run(argument));
-  make_names_unique(runs);
-  const std::string page = report_page(runs);
+  const std::string page = report_page(read_runs(line.runs));
   if (line.output.empty()) {
     std::cout << page;
   } else {

@@ -3,10 +3,10 @@
     python report_page.py RUN_DIR...      (pip install playwright; Debian's chromium-headless-shell)
 
 Pages: each run alone, all of them together, and made-up runs with what is hard to draw (100,000 steps, numbers that are
-not finite, one step, no configuration, names with markup, ten runs). In a narrow and a wide window, by light and by
-dark: nothing is loaded and nothing complains, the page is not wider than the window, each chart has its curves inside
-the frame and labels that do not cover each other, colours have contrast, and slider, pointer, keys and boxes do what
-they are for. Exits with 1 and names what does not hold.
+not finite or have 300 digits, one step, no configuration, names with markup, ten runs). In narrow and wide windows, by
+light and by dark: nothing is loaded and nothing complains, the page is not wider than the window, each chart has its
+curves inside the frame and labels that do not cover each other, colours have contrast, and slider, pointer, keys and
+boxes do what they are for; the pointer reads off the runs' own numbers. Exits with 1 and names what does not hold.
 """
 
 import argparse
@@ -21,7 +21,8 @@ from playwright.sync_api import sync_playwright
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BROWSER = "/usr/bin/chromium-headless-shell"
-WINDOWS = [(360, 800), (1600, 1000)]
+WINDOWS = [(360, 800), (700, 900), (1400, 1000)]
+COLUMNS = {360: 1, 700: 2, 1400: 3}  # of charts
 SMALLEST_TEXT = 9.5  # pixels
 LEAST_CONTRAST = 4.5  # WCAG 2.1, success criterion 1.4.3
 
@@ -60,7 +61,7 @@ CHART_CHECKS = """() => {
     });
     const pixels = parseFloat(getComputedStyle(chart.querySelector("text")).fontSize) * box.width / chart.viewBox.baseVal.width;
     if (pixels < SMALLEST_TEXT) say(`its text is ${pixels} pixels high`);
-    const names = chart.closest("figure").querySelectorAll(".legend li").length;
+    const names = chart.closest("figure").querySelectorAll(".legend li:not(.when)").length;
     if (names !== lines.length) say(`${names} names for ${lines.length} curves`);
   }
   const ids = [...document.querySelectorAll("[id]")].map((element) => element.id);
@@ -116,16 +117,96 @@ def hard_runs(folder):
         long.append(step_line(step, loss=None if step % 1000 < 3 else 2 + 9 / step**0.5))
         if step % 1000 == 0:
             long.append(evaluation_line(step, 0, domains))
-    samples = [{"step": step} | sample for step in range(1000, 100_001, 1000)]
+    samples = [{"step": step} | sample | {"p": [1.0, 0.5, 0.75, step / 100_000]} for step in range(1000, 100_001, 1000)]
     write_run(folder / "long <run> & \"all\"", long, samples)
     write_run(folder / "one", [step_line(1)])
+    write_run(folder / "huge", [step_line(step, loss=1e300 / step, aux_loss=-4.6e19 * step, gradient_norm=1e300, peak_bytes=2**62) for step in range(1, 40)])
     write_run(folder / "nothing finite", [{"step": step, "loss": None, "gradient_norm": 1.0} for step in range(1, 9)])
     for i in range(10):
         lines = [step_line(step, 0.1 * i) for step in range(1, 400)] + [evaluation_line(400, 0.1 * i, domains)]
         write_run(folder / f"a run with a rather long name, the number {i}", lines, [{"step": 400} | sample])
-    pages = {"long": ["long <run> & \"all\""], "one step": ["one"], "not finite": ["nothing finite"]}
+    pages = {"long": ["long <run> & \"all\""], "one step": ["one"], "huge": ["huge"], "not finite": ["nothing finite"]}
     pages["ten runs"] = [f"a run with a rather long name, the number {i}" for i in range(10)]
     return {name: [str(folder / run) for run in runs] for name, runs in pages.items()}
+
+
+def sample_of(step):
+    """Right-to-left text, parted at another place at each step, with a number, whose direction is weak."""
+    text = "\u05e9\u05dc\u05d5\u05dd \u05e2\u05d5\u05dc\u05dd 12 \u05d0\u05d1\u05d2!"
+    first = 1 + step // 10 % 8
+    return {"step": step, "domain": "code", "concepts": [text[:first], text[first:-5], text[-5:]], "tokens": [1, 2, 3], "p": [1.0, 0.5, None]}
+
+
+def readable_runs(folder):
+    """Two runs, one of them shorter, with evaluations at other steps, a gap and a beginning that the axis cuts."""
+    whole, short = [], []
+    for step in range(1, 1001):
+        whole.append(step_line(step, loss=2 + 9 / step**0.5, rate_token=None if 400 <= step <= 450 else step * 1e-6))
+        if step <= 500:
+            short.append(step_line(step, loss=3 + 9 / step**0.5, rate_token=0.002))
+        if step % 100 == 0:
+            whole.append(evaluation_line(step, 0, []) | {"heldout_loss": 2 + step / 1000})
+        if step == 333:
+            short.append(evaluation_line(step, 0, []) | {"heldout_loss": 2.125})
+    write_run(folder / "whole", whole, [sample_of(step) for step in range(10, 1001, 10)])
+    write_run(folder / "short", short, [sample_of(333)])
+    return [str(folder / "whole"), str(folder / "short")]
+
+
+def read_off(page, title, step):
+    """What the legend says with the pointer at a step: of when, and the two runs' numbers."""
+    figure = page.locator("figure", has=page.locator("figcaption b", has_text=title))
+    chart = figure.locator("svg.chart")
+    chart.scroll_into_view_if_needed()
+    box = chart.bounding_box()
+    left, _, width, _ = (float(part) for part in chart.get_attribute("data-frame").split())
+    page.mouse.move(0, 0)
+    page.mouse.move(box["x"] + (left + width * step / float(chart.get_attribute("data-last"))) * box["width"] / 400, box["y"] + box["height"] / 2)
+    return [figure.locator(".when").text_content(), *figure.locator(".legend b").all_text_contents()]
+
+
+def check_samples(page, checks, place):
+    """Every evaluation of every run is there, as its file has it."""
+    slider, seen = page.locator(".chooser input"), {}
+    for i in range(int(slider.get_attribute("max")) + 1):
+        slider.fill(str(i))
+        for section in page.locator(".shelf section").all():
+            texts = section.locator(".text i").all_text_contents()
+            seen[section.locator("h4").text_content()] = "|".join(texts)
+    expected = {f"whole, code step {step:,}: 3 concepts, 2.00 tokens in each": sample_of(step) for step in range(10, 1001, 10)}
+    expected["short, code step 333: 3 concepts, 2.00 tokens in each"] = sample_of(333)
+    expected = {heading: "|".join(sample["concepts"]) for heading, sample in expected.items()}
+    checks.expect(seen == expected, place, f"samples differ: {len(seen)} of {len(expected)}")
+    # The letters of right-to-left text run from right to left, its concepts too, and none lies in another.
+    boxes = [concept.bounding_box() for concept in page.locator(".shelf .text i").all()[:3]]
+    checks.expect(all(a["x"] >= b["x"] + b["width"] - 1 for a, b in zip(boxes, boxes[1:])), place, f"concepts from right to left lie at {boxes}")
+
+
+def check_readings(page, checks, place):
+    """The numbers are those of readable_runs."""
+    dash = "\u2013"
+    means = [f"{shift + sum(9 / i**0.5 for i in range(1, of + 1)) / of:.4g}" for shift, of in ((2, 3), (3, 2))]
+    for title, step, expected in (
+        ("Loss: training", 1, ["step 1", *means]),  # beyond the axis
+        ("Loss: held-out", 0, ["step 100", "2.1", dash]),  # before the other's first
+        ("Loss: held-out", 310, ["step 300", "2.3", dash]),
+        ("Loss: held-out", 333, ["step 333", "2.3 (step 300)", "2.125"]),
+        ("Loss: held-out", 800, ["step 800", "2.8", dash]),  # after its last
+        ("Loss: held-out", 1020, ["step 1,000", "3", dash]),
+        ("Learning rates: token", 424, ["step 424", dash, "2"]),  # a gap
+        ("Learning rates: token", 600, ["step 600", "0.6", dash]),
+    ):
+        found = read_off(page, title, step)
+        checks.expect(found == expected, place, f"{title} at {step}: {found}, not {expected}")
+    page.mouse.move(0, 0)
+    checks.expect(page.locator("figure .when").all_text_contents().count("latest") == page.locator("figure").count(), place, "what was read off stays")
+    page.locator("input[data-run='0']").uncheck()
+    checks.expect(read_off(page, "Loss: held-out", 800)[0] == "step 333", place, "the pointer stops at steps of a hidden run")
+    page.locator("input[data-run='0']").check()
+
+
+def samples_shown(page):
+    return [(section.locator("h4").text_content(), section.locator(".text").inner_html()) for section in page.locator(".shelf section").all()]
 
 
 class Checks:
@@ -144,34 +225,40 @@ def check_use(page, checks, place):
     """Pointer, keys, slider and boxes."""
     chart = page.locator("svg.chart").first
     chart.scroll_into_view_if_needed()
-    unit = page.locator("figure:has(svg.chart) .unit").first
+    when = page.locator("figure:has(svg.chart) .when").first
+    place_before = chart.bounding_box()
     chart.hover(position={"x": 120, "y": 60})
-    checks.expect("at step" in unit.text_content(), place, "the pointer reads nothing off a chart")
-    there = unit.text_content()
+    there = when.text_content()
+    checks.expect(there.startswith("step "), place, "the pointer reads nothing off a chart")
+    checks.expect(chart.bounding_box() == place_before, place, "a chart moves below the pointer")
     page.mouse.move(0, 0)
-    checks.expect("at step" not in unit.text_content(), place, "what was read off stays")
+    checks.expect(when.text_content() == "latest", place, "what was read off stays")
     chart.focus()
+    several_steps = " " in chart.get_attribute("data-steps")
+    page.keyboard.press("End")
+    last = when.text_content()
     page.keyboard.press("ArrowLeft")
-    checks.expect("at step" in unit.text_content() and unit.text_content() != there, place, "keys read nothing off a chart")
+    checks.expect(last.startswith("step ") and (when.text_content() != last) == several_steps, place, "keys read nothing off a chart")
+    page.keyboard.press("ArrowRight")
+    checks.expect(when.text_content() == last, place, "a key does not come back")
     page.keyboard.press("Escape")
 
     slider = page.locator(".chooser input")
     if slider.count():
-        views = page.locator("details.step:visible")
-        checks.expect(views.count() == 1, place, "not one evaluation is shown")
-        last = views.locator(".text").first.text_content(), page.locator(".chooser output").text_content()
+        shelf, chosen = page.locator(".shelf"), page.locator(".chooser output")
+        last = shelf.text_content(), chosen.text_content()
         slider.focus()
         page.keyboard.press("Home")
-        first = views.locator(".text").first.text_content(), page.locator(".chooser output").text_content()
-        several = page.locator("details.step").count() > 1
-        checks.expect(views.count() == 1 and (first[1] != last[1]) == several, place, "the slider shows no other evaluation")
-        concept = views.locator(".text i").first
+        first = shelf.text_content(), chosen.text_content()
+        several = int(slider.get_attribute("max")) > 0
+        checks.expect((first[1] != last[1]) == several and (first[0] != last[0]) == several, place, "the slider shows no other evaluation")
+        concept = shelf.locator(".text i").first
         checks.expect((concept.get_attribute("title") or "").startswith("p "), place, "a concept has no p")
         concept.click()
         checks.expect("p " in page.locator(".told-p").text_content(), place, "a click tells no p")
         page.locator(".chooser button").last.click()
         if several:
-            checks.expect(page.locator(".chooser output").text_content() != first[1], place, "the button shows no other evaluation")
+            checks.expect(chosen.text_content() != first[1], place, "the button shows no other evaluation")
 
     box = page.locator("input[data-run='0']")
     if box.count():
@@ -184,6 +271,7 @@ def check_use(page, checks, place):
 
 
 def check_page(browser, name, path, checks, screenshots):
+    samples = []
     for width, height in WINDOWS:
         for scheme in ("light", "dark"):
             place = f"{name}, {width} x {height}, {scheme}"
@@ -197,10 +285,16 @@ def check_page(browser, name, path, checks, screenshots):
             page.goto(path.as_uri())
             wrong = page.evaluate(CHART_CHECKS)
             checks.expect(not wrong, place, "; ".join(wrong))
+            figures = [box["x"] for box in (figure.bounding_box() for figure in page.locator("figure").all())]
+            checks.expect(len(set(figures)) == min(COLUMNS[width], len(figures)), place, f"{len(set(figures))} columns of charts")
             if screenshots:
                 page.screenshot(path=screenshots / f"{path.stem}-{width}-{scheme}.png", full_page=True)
+            samples.append(samples_shown(page))
             if scheme == "light":
                 check_use(page, checks, place)
+                if name == "readings":
+                    check_readings(page, checks, place)
+                    check_samples(page, checks, place)
             checks.expect(not said, place, f"the browser says {said}")
             checks.expect(loaded == [path.as_uri()], place, f"the page loads {loaded[1:]}")
             context.close()
@@ -209,8 +303,10 @@ def check_page(browser, name, path, checks, screenshots):
     page = context.new_page()
     page.goto(path.as_uri())
     checks.expect(page.locator("svg.chart path.line").count() > 0, name, "no curve without scripts")
-    views = page.locator("details.step")
-    checks.expect(views.count() == 0 or views.last.locator(".text").first.is_visible(), name, "no samples without scripts")
+    views = page.locator(".shelf .text")
+    checks.expect(views.count() == 0 or views.first.is_visible(), name, "no samples without scripts")
+    samples.append(samples_shown(page))
+    checks.expect(all(shown == samples[0] for shown in samples), name, "the last samples differ without scripts")
     context.close()
 
 
@@ -222,7 +318,7 @@ def main():
     checks = Checks()
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         folder = pathlib.Path(folder)
-        pages = hard_runs(folder / "runs") | {f"run {i}": [run] for i, run in enumerate(arguments.run)}
+        pages = hard_runs(folder / "runs") | {"readings": readable_runs(folder / "readable")} | {f"run {i}": [run] for i, run in enumerate(arguments.run)}
         if len(arguments.run) > 1:
             pages["all runs"] = arguments.run
         browser = playwright.chromium.launch(executable_path=BROWSER)

@@ -8,6 +8,10 @@
 namespace dlcm::apps {
 namespace {
 
+constexpr double kLargest = 1e12;  // in k, M or G; from there on numbers have an exponent
+// Beyond it the difference of two numbers may be no number.
+constexpr double kFarthest = 1e307;
+
 // Multiples of 1, 2 or 5 times a power of ten.
 std::vector<double> linear_ticks(const Range& range, int most) {
   const double rough = (range.high - range.low) / std::max(1, most - 1);
@@ -66,11 +70,12 @@ std::string formatted(const char* format, double value) {
   return text.data();
 }
 
-// "3.500e-05" as "3.5e-5".
+// "3.500e-05" as "3.5e-5", "4.000e+19" as "4e19".
 std::string short_exponent(std::string text) {
   const size_t exponent = text.find('e');
   if (exponent == std::string::npos) return text;
   if (text[exponent + 2] == '0') text.erase(exponent + 2, 1);
+  if (text[exponent + 1] == '+') text.erase(exponent + 1, 1);
   const size_t point = text.find('.');
   if (point == std::string::npos) return text;
   const size_t last = text.find_last_not_of('0', exponent - 1);
@@ -81,16 +86,20 @@ std::string short_exponent(std::string text) {
 
 double Axis::share(double value) const {
   if (scale == Scale::linear) return (value - range.low) / (range.high - range.low);
-  return std::log(value / range.low) / std::log(range.high / range.low);
+  // Of quotients they would overflow.
+  const double low = std::log(range.low);
+  return (std::log(value) - low) / (std::log(range.high) - low);
 }
 
 Axis axis_over(const Range& range, Scale scale, int most_ticks) {
-  Axis axis{range, range.low > 0 ? scale : Scale::linear, {}};
-  const double size = std::max(std::abs(range.low), std::abs(range.high));
+  const double low = std::clamp(range.low, -kFarthest, kFarthest);
+  const double high = std::clamp(range.high, -kFarthest, kFarthest);
+  Axis axis{{low, high}, low > 0 ? scale : Scale::linear, {}};
+  const double size = std::max(std::abs(low), std::abs(high));
   // Nearer together than that, numbers cannot be told apart by their ticks.
-  if (range.high - range.low < 1e-4 * size || size == 0) {
+  if (high - low < 1e-4 * size || size == 0) {
     const double widening = size == 0 ? 1 : 0.1 * size;
-    axis.range = {range.low - (range.low == 0 ? 0 : widening), range.high + widening};
+    axis.range = {low - (low == 0 ? 0 : widening), high + widening};
   }
   axis.ticks = axis.scale == Scale::linear ? linear_ticks(axis.range, most_ticks)
                                            : logarithmic_ticks(axis.range, most_ticks);
@@ -99,12 +108,13 @@ Axis axis_over(const Range& range, Scale scale, int most_ticks) {
 
 std::string tick_text(double value) {
   const double size = std::abs(value);
+  if (size >= kLargest) return short_exponent(formatted("%.5e", value));
   if (size >= 1e9) return formatted("%.6gG", value / 1e9);
   if (size >= 1e6) return formatted("%.6gM", value / 1e6);
   if (size >= 1e4) return formatted("%.6gk", value / 1e3);
   if (size >= 1e3) return with_commas(formatted("%.6g", value));
   // Zeros after the point take more room than an exponent.
-  return short_exponent(formatted(size < 1e-3 && size > 0 ? "%.3e" : "%.6g", value));
+  return short_exponent(formatted(size < 1e-3 && size > 0 ? "%.5e" : "%.6g", value));
 }
 
 std::string step_text(int64_t step) {
@@ -114,6 +124,7 @@ std::string step_text(int64_t step) {
 std::string number_text(double value) {
   const double size = std::abs(value);
   if (!std::isfinite(value)) return "\u2013";
+  if (size >= kLargest) return short_exponent(formatted("%.2e", value));
   if (size >= 1e9) return formatted("%.2f G", value / 1e9);
   if (size >= 1e6) return formatted("%.2f M", value / 1e6);
   if (size >= 1e3) return with_commas(formatted("%.0f", value));

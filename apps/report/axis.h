@@ -25,12 +25,12 @@ struct Axis {
 // A range that reaches down to 0 is linear whatever is asked for.
 Axis axis_over(const Range& range, Scale scale, int most_ticks);
 
-// Of a tick: "0.25", "1,500", "20k", "1.5M", "3e-5".
+// Of a tick: "0.25", "1,500", "20k", "1.5M", "3e-5", "2e15".
 std::string tick_text(double value);
 // "100,000".
 std::string step_text(int64_t step);
-// Of a number in a table or a legend, four digits: "2.697", "12,870", "3.89 M", "4.5e-05"; an en dash where
-// it is not finite.
+// Of a number in a table or a legend, about four digits: "2.697", "12,870", "3.89 M", "4.5e-5", "4.64e19"; an
+// en dash where it is not finite.
 std::string number_text(double value);
 
 }  // namespace dlcm::apps

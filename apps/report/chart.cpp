@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "apps/common/html.h"
+#include "apps/report/readings.h"
 #include "tensor/check.h"
 
 namespace dlcm::apps {
@@ -92,17 +93,35 @@ std::string path_data(const std::vector<Curve>& pieces) {
   return data;
 }
 
+std::string joined(const std::vector<std::string>& parts, const char* between) {
+  std::string text;
+  for (size_t i = 0; i < parts.size(); ++i) text += (i == 0 ? "" : between) + parts[i];
+  return text;
+}
+
+Readings readings_of(const Chart& chart, double last_step) {
+  std::vector<const Curve*> curves;
+  for (const ChartSeries& series : chart.series) curves.push_back(&series.curve);
+  return readings_of(curves, last_step);
+}
+
+std::string run_class(const ChartSeries& series) {
+  return series.run < 0 ? "" : concat(" run", series.run);
+}
+
+std::string drawn_raw(const ChartSeries& series, const Frame& frame) {
+  if (series.raw.empty()) return "";
+  return concat("<path class=\"raw ", style_class(series.style), run_class(series), "\" d=\"",
+                path_data(pieces_of(thinned(series.raw, kMostPoints), frame)), "\"/>\n");
+}
+
 // A line, and marks where there are few points, or one stands alone and has no line.
-std::string drawn(const ChartSeries& series, const Frame& frame) {
-  const std::string run = series.run < 0 ? "" : concat(" run", series.run);
-  std::string svg;
-  if (!series.raw.empty()) {
-    svg += concat("<path class=\"raw ", style_class(series.style), run, "\" d=\"",
-                  path_data(pieces_of(thinned(series.raw, kMostPoints), frame)), "\"/>\n");
-  }
+std::string drawn(const ChartSeries& series, const std::vector<std::string>& readings, const Frame& frame) {
+  const std::string run = run_class(series);
   const std::vector<Curve> pieces = pieces_of(thinned(series.curve, kMostPoints), frame);
-  svg += concat("<path class=\"line ", style_class(series.style), run, "\" data-name=\"",
-                html_escaped(series.name), "\" d=\"", path_data(pieces), "\"/>\n");
+  std::string svg = concat("<path class=\"line ", style_class(series.style), run, "\" data-name=\"",
+                           html_escaped(series.name), "\" data-readings=\"", joined(readings, ";"), "\" d=\"",
+                           path_data(pieces), "\"/>\n");
   for (const Curve& piece : pieces) {
     if (piece.size() > 1 && series.curve.size() > kMostMarks) continue;
     for (const Point& place : piece) {
@@ -196,13 +215,23 @@ std::string description(const Chart& chart) {
 }
 
 std::string legend(const Chart& chart) {
-  std::string html = "<ul class=\"legend\">\n";
+  std::string html = "<ul class=\"legend\">\n<li class=\"when\">latest</li>\n";
   for (const ChartSeries& series : chart.series) {
     html += concat("<li", series.run < 0 ? "" : concat(" class=\"run", series.run, "\""), ">",
                    line_key(series.style), "<span>", html_escaped(series.name), "</span> <b>",
                    number_text(series.latest), "</b></li>\n");
   }
   return html + "</ul>\n";
+}
+
+std::string svg_head(const Chart& chart, size_t number, const Frame& frame, const Readings& readings) {
+  std::vector<std::string> steps;
+  for (const double step : readings.steps) steps.push_back(std::to_string(static_cast<int64_t>(step)));
+  return concat("<svg class=\"chart\" role=\"img\" aria-labelledby=\"chart", number,
+                "\" aria-describedby=\"desc", number, "\" viewBox=\"0 0 ", kWidth, ' ', kHeight,
+                "\" data-frame=\"", frame.left, ' ', kTop, ' ', frame.width, ' ', kInnerHeight,
+                "\" data-last=\"", frame.x.range.high, "\" data-steps=\"", joined(steps, " "),
+                "\">\n<desc id=\"desc", number, "\">", html_escaped(description(chart)), "</desc>\n");
 }
 
 // Beyond the axis, and not a number.
@@ -241,17 +270,16 @@ std::string figure_of(const Chart& chart, size_t number, double last_step) {
   if (!range) return heading + "<p class=\"note\">None of its values is finite.</p>\n</figure>\n";
   const Frame frame{axis_over({0, std::max(1.0, last_step)}, Scale::linear, 5),
                     axis_over(*range, chart.scale, 6)};
-  std::string html = heading + legend(chart);
-  html += concat("<svg class=\"chart\" role=\"img\" aria-labelledby=\"chart", number,
-                 "\" aria-describedby=\"desc", number, "\" viewBox=\"0 0 ", kWidth, ' ', kHeight,
-                 "\" data-frame=\"", frame.left, ' ', kTop, ' ', frame.width, ' ', kInnerHeight,
-                 "\" data-steps=\"", frame.x.range.high, "\" data-range=\"", frame.y.range.low, ' ',
-                 frame.y.range.high, "\"", frame.y.scale == Scale::logarithmic ? " data-logarithmic" : "",
-                 ">\n<desc id=\"desc", number, "\">", html_escaped(description(chart)), "</desc>\n");
+  const Readings readings = readings_of(chart, last_step);
+  std::string html = heading + svg_head(chart, number, frame, readings);
   const References references = references_of(chart, frame);
   html += axes(frame) + references.lines;
-  for (const ChartSeries& series : chart.series) html += drawn(series, frame);
-  html += references.names + "</svg>\n";
+  // The noise of one run does not cover the means of another.
+  for (const ChartSeries& series : chart.series) html += drawn_raw(series, frame);
+  for (size_t i = 0; i < chart.series.size(); ++i) {
+    html += drawn(chart.series[i], readings.texts[i], frame);
+  }
+  html += references.names + "</svg>\n" + legend(chart);
   const std::string note = chart.note + omissions(chart, frame.y);
   if (!note.empty()) html += "<p class=\"note\">" + html_escaped(note) + "</p>\n";
   return html + "</figure>\n";

@@ -14,9 +14,10 @@ struct ChartSeries {
   std::string name;
   size_t style = 0;  // colour and dashes; those of a run are the same in every chart
   Curve curve;
-  Curve raw;          // what the curve is the mean of, drawn faintly; may be empty
-  int run = -1;       // whose it is, for hiding it; -1: of the only one
-  double latest = 0;  // what the legend shows; NaN: nothing
+  Curve raw;             // what the curve is the mean of, drawn faintly; may be empty
+  int run = -1;          // whose it is, for hiding it; -1: of the only one
+  double latest = 0;     // what the legend shows; NaN: nothing
+  bool is_mean = false;  // whether the curve is one of means, with or without `raw`
 };
 
 struct ChartReference {

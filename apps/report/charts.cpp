@@ -129,6 +129,7 @@ ChartSeries series_of(const RecordedRun& run, const Panel& panel, const Quantity
   if (with_raw) series.raw = std::move(series.curve);
   series.curve = std::move(means);
   series.latest = series.curve.back().y;
+  series.is_mean = true;
   return series;
 }
 
@@ -161,9 +162,12 @@ Chart empty_chart(const Panel& panel, const std::vector<RecordedRun>& runs) {
 
 void finish(Chart chart, std::vector<Chart>& charts) {
   if (chart.series.empty()) return;
+  const auto is_mean = [](const ChartSeries& series) { return series.is_mean; };
   const auto has_raw = [](const ChartSeries& series) { return !series.raw.empty(); };
-  if (std::any_of(chart.series.begin(), chart.series.end(), has_raw)) {
-    chart.note = concat("Mean of a ", kMeans, "th of the steps; each step faintly.");
+  if (std::any_of(chart.series.begin(), chart.series.end(), is_mean)) {
+    const bool any_raw = std::any_of(chart.series.begin(), chart.series.end(), has_raw);
+    chart.note = concat("Mean of a ", kMeans, "th of the run's steps, of fewer at its beginning",
+                        any_raw ? "; each step faintly." : ".");
   }
   charts.push_back(std::move(chart));
 }

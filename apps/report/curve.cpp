@@ -16,8 +16,9 @@ Curve smoothed(const Curve& curve, size_t reach) {
   }
   Curve result;
   for (size_t i = 0; i < curve.size(); ++i) {
-    const size_t near = std::max(std::min({reach, i, curve.size() - 1 - i}), reach / 4);
-    const size_t begin = i - std::min(i, near), end = std::min(curve.size(), i + near + 1);
+    const size_t near = std::max(std::min(reach, i), reach / 4);
+    const size_t end = std::min(curve.size(), i + near + 1);
+    const size_t begin = std::min(i - std::min(i, near), end - std::min(end, 2 * near + 1));
     const double count = counts[end] - counts[begin];
     const double sum = sums[end] - sums[begin];
     result.push_back({curve[i].x, count > 0 ? sum / count : std::numeric_limits<double>::quiet_NaN()});

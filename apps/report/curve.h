@@ -14,9 +14,10 @@ struct Point {
 // Ascending in x.
 using Curve = std::vector<Point>;
 
-// The mean of the points up to `reach` before and after each; near the ends of as many on both sides, so that
-// it has no bias there, but for the last quarter of `reach`, where noise would be all there is. Gaps count
-// nowhere; where all are gaps there is one.
+// The mean of the points up to `reach` before and after each. Near the beginning, where curves are steep, of
+// as many on both sides, so that it has no bias there, but for the first quarter of `reach`, where noise
+// would be all there is. Near the end of the last 2 `reach` + 1 points: the latest mean is one of as many as
+// any other. Gaps count nowhere; where all are gaps there is one.
 Curve smoothed(const Curve& curve, size_t reach);
 
 // At most `most` points, at least 4: of equal parts the lowest and the highest, and both ends, so that no

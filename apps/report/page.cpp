@@ -48,7 +48,10 @@ std::string all_charts(const std::vector<RecordedRun>& runs) {
   for (const RecordedRun& run : runs) last_step = std::max(last_step, run.last_step);
   const std::vector<Chart> charts = charts_of(runs);
   if (charts.empty()) return "<p class=\"note\">No step is recorded yet.</p>\n";
-  std::string html = "<div class=\"charts\">\n";
+  std::string html =
+      "<p class=\"note\">Below each chart: the latest numbers; point at the chart, or use its arrow keys, "
+      "for "
+      "those of other steps.</p>\n<div class=\"charts\">\n";
   for (size_t i = 0; i < charts.size(); ++i) html += figure_of(charts[i], i, static_cast<double>(last_step));
   return html + "</div>\n";
 }

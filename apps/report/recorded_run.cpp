@@ -61,6 +61,30 @@ bool has_concepts(const RecordedRun& run) {
   return std::any_of(tokens.begin(), tokens.end(), [](const Point& point) { return point.y > 0; });
 }
 
+// Before the runs are read, which can take long.
+void require_different_folders(const std::vector<std::string>& arguments) {
+  for (size_t i = 0; i < arguments.size(); ++i) {
+    for (size_t j = 0; j < i; ++j) {
+      const std::string folder = parted(arguments[i]).second, earlier = parted(arguments[j]).second;
+      std::error_code error;
+      const bool is_same = folder == earlier || fs::equivalent(folder, earlier, error);
+      DLCM_CHECK_INPUT(!is_same, "'", folder, "' is given twice",
+                       folder == earlier ? "" : concat(", also as '", earlier, "'"), ": once is enough");
+    }
+  }
+}
+
+void make_names_unique(std::vector<RecordedRun>& runs) {
+  std::map<std::string, int> count;
+  for (const RecordedRun& run : runs) ++count[run.name];
+  std::set<std::string> names;
+  for (RecordedRun& run : runs) {
+    if (count[run.name] > 1) run.name = concat(run.name, " (", run.folder, ")");
+    DLCM_CHECK_INPUT(names.insert(run.name).second, "two runs are named '", run.name,
+                     "': give them different names, NAME=RUN_DIR");
+  }
+}
+
 }  // namespace
 
 std::string of_domain(const std::string& field, const std::string& domain) {
@@ -111,6 +135,14 @@ RecordedRun read_run(const std::string& argument) {
     read_sample_lines(samples, [&](RecordedSample sample) { run.samples.push_back(std::move(sample)); });
   }
   return run;
+}
+
+std::vector<RecordedRun> read_runs(const std::vector<std::string>& arguments) {
+  require_different_folders(arguments);
+  std::vector<RecordedRun> runs;
+  for (const std::string& argument : arguments) runs.push_back(read_run(argument));
+  make_names_unique(runs);
+  return runs;
 }
 
 }  // namespace dlcm::apps

@@ -49,4 +49,8 @@ struct RecordedRun {
 // run, or a line is none that train writes.
 RecordedRun read_run(const std::string& argument);
 
+// Runs with names of their own: equal ones are told apart by their folders. Throws InputError where a folder
+// is given twice, or two names are equal all the same.
+std::vector<RecordedRun> read_runs(const std::vector<std::string>& arguments);
+
 }  // namespace dlcm::apps

@@ -206,7 +206,11 @@ std::string evaluations_table(const RecordedRun& run) {
     }
     html += "</tr>\n";
   }
-  return html + "</tbody></table></div>\n";
+  html += "</tbody></table></div>\n";
+  if (losses.size() <= kMostEvaluations) return html;
+  return html + concat("<p class=\"note\">", kMostEvaluations, " of ",
+                       step_text(static_cast<int64_t>(losses.size())),
+                       " evaluations, evenly apart; metrics.jsonl has them all.</p>\n");
 }
 
 }  // namespace dlcm::apps

@@ -16,7 +16,8 @@ std::string runs_table(const std::vector<RecordedRun>& runs);
 // possible: a transformer, fewer than two domains, no evaluation.
 std::string domain_comparison(const RecordedRun& run);
 
-// Every held-out number of a run, a row an evaluation; of many evaluations some, evenly apart. Empty without.
+// Every held-out number of a run, a row an evaluation; of many evaluations some, evenly apart, and a note
+// says so. Empty without.
 std::string evaluations_table(const RecordedRun& run);
 
 // `count` numbers, at most `most` of them, of [0, count), evenly apart, both ends among them.

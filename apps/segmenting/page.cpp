@@ -28,7 +28,7 @@ constexpr char kHead[] = R"(<!DOCTYPE html>
 body { background: var(--paper); color: var(--ink); font: 16px/1.7 system-ui, sans-serif; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.3rem; } h2 { font-size: 1.05rem; margin-top: 2rem; } p.note { opacity: 0.75; font-size: 0.9rem; }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; }
-.text span { padding: 0.1em 0; border-radius: 2px; } .text span:hover { outline: 2px solid var(--bar); }
+.text span { unicode-bidi: isolate; padding: 0.1em 0; border-radius: 2px; } .text span:hover { outline: 2px solid var(--bar); }
 .a { background: var(--a); } .b { background: var(--b); }
 svg text { fill: var(--ink); font: 10px system-ui, sans-serif; } svg rect { fill: var(--bar); }
 </style>
@@ -56,7 +56,7 @@ std::string tooltip(const ConceptSpan& span) {
 }
 
 std::string marked_text(const std::vector<ConceptSpan>& concepts) {
-  std::string html = "<div class=\"text\">";
+  std::string html = "<div class=\"text\" dir=\"auto\">";
   bool second = false;
   for (const ConceptSpan& span : concepts) {
     html += concat("<span class=\"", second ? "b" : "a", "\" title=\"", tooltip(span), "\">",

@@ -33,7 +33,7 @@ TEST_CASE("program report: a DLCM and a transformer on one page; under way; refu
   const ProgramRun one = report(quoted(dlcm));
   CHECK(one.code == 0);
   CHECK(one.output.starts_with("<!DOCTYPE html>"));
-  for (const char* part : {"<b>Loss</b>", "<b>Held-out text, thresholded</b>", "<summary>Step 8</summary>",
+  for (const char* part : {"<b>Loss</b>", "<b>Held-out text, thresholded</b>", "<small>step 12: ", "[8,0,",
                            "12 of 12", "<i title=\"p ", ">R = 4</text>"}) {
     CAPTURE(part);
     CHECK(contains(one.output, part));
@@ -46,7 +46,7 @@ TEST_CASE("program report: a DLCM and a transformer on one page; under way; refu
   CHECK(contains(written, "data-name=\"a &lt;b&gt;\""));
   CHECK(report("--output" + quoted(page) + quoted(plain)).code == 0);  // an earlier page
   CHECK_FALSE(contains(read_bytes(page), "<b>Auxiliary loss</b>"));
-  CHECK(contains(report(quoted(dlcm) + quoted(dlcm)).output, "dlcm (" + dlcm + ")"));
+  check_refused(report(quoted(dlcm) + quoted("x=" + dlcm)), 2, "is given twice");
 
   std::ofstream(dlcm + "/metrics.jsonl", std::ios::app) << "{\"step\":31,\"lo";
   std::ofstream(dlcm + "/samples.jsonl", std::ios::app) << "{\"st";

@@ -35,7 +35,7 @@ TEST_CASE("axis: round numbers, evenly apart") {
 }
 
 TEST_CASE("axis: ticks of any range, tiny, huge, negative, of one number, logarithmic") {
-  for (const double low : {0.0, 1e-9, 0.9, 3.3, 1e5, 7e11}) {
+  for (const double low : {0.0, 1e-9, 0.9, 3.3, 1e5, 7e11, 1e300}) {
     for (const double size : {0.0, 1e-12, 1e-3, 0.1, 1.0, 37.0, 1e7}) {
       for (const int most : {4, 5, 6}) {
         check_ticks(axis_over({low, low + size}, Scale::linear, most), static_cast<size_t>(most));
@@ -46,6 +46,8 @@ TEST_CASE("axis: ticks of any range, tiny, huge, negative, of one number, logari
       if (low > 0) check_ticks(axis_over({low, low * factor}, Scale::logarithmic, 6), 6);
     }
   }
+  check_ticks(axis_over({-1.7e308, 1.7e308}, Scale::linear, 6), 6);
+  check_ticks(axis_over({1e-300, 1.7e308}, Scale::logarithmic, 6), 6);
   const Axis decades = axis_over({0.01, 10}, Scale::logarithmic, 6);
   CHECK(decades.share(0.01) == 0);
   CHECK(decades.share(0.1) == doctest::Approx(1.0 / 3));
@@ -79,6 +81,15 @@ TEST_CASE("axis: numbers as people write them") {
   CHECK(number_text(3'886'784) == "3.89 M");
   CHECK(number_text(2.3e9) == "2.30 G");
   CHECK(number_text(0) == "0");
+  CHECK(number_text(9.87e11) == "987.00 G");
+  CHECK(number_text(1e12) == "1e12");
+  CHECK(number_text(4.6415888336e19) == "4.64e19");
+  CHECK(number_text(-1.5e300) == "-1.5e300");
+  CHECK(number_text(4.5e-5) == "4.5e-5");
+  CHECK(tick_text(5e11) == "500G");
+  CHECK(tick_text(2e12) == "2e12");
+  CHECK(tick_text(-8e300) == "-8e300");
+  CHECK(tick_text(1.00005e12) == "1.00005e12");
   CHECK(number_text(NAN) == "\u2013");
   CHECK(number_text(INFINITY) == "\u2013");
 }

@@ -29,7 +29,8 @@ std::vector<std::vector<Place>> pieces(const std::string& figure, const std::str
   std::smatch path;
   // The key in the legend is the first line.
   const std::string chart = figure.substr(figure.find("class=\"chart\""));
-  const std::regex paths("<path class=\"" + kind + " [^\"]*\"( data-name=\"[^\"]*\")? d=\"([^\"]*)\"");
+  const std::regex paths("<path class=\"" + kind +
+                         " [^\"]*\"( data-name=\"[^\"]*\" data-readings=\"[^\"]*\")? d=\"([^\"]*)\"");
   REQUIRE(std::regex_search(chart, path, paths));
   const std::string data = path[2];
   const std::regex points("([ML])([-0-9.]+) ([-0-9.]+)");
@@ -101,12 +102,35 @@ TEST_CASE("chart: a beginning far above is cut where the curve leaves the pictur
   CHECK_FALSE(contains(figure_of(chart, 0, 1000), "Cut above"));
 }
 
+TEST_CASE("chart: what a pointer reads off are the curves' numbers, also where the picture is cut") {
+  Chart chart = chart_of({{1, 502}, {2, NAN}, {400, 2.5}, {1000, 2}});
+  chart.series[0].name = "long";
+  chart.series.push_back({"short", 1, {{400, 2.25}}, {}, -1, 2.25});
+  chart.beginning = Beginning::cut;
+  const std::string figure = figure_of(chart, 0, 1000);
+  CHECK(contains(figure, "Cut above"));
+  CHECK(contains(figure, "data-steps=\"1 2 400 1000\""));
+  CHECK(contains(figure, "data-name=\"long\" data-readings=\"502;\u2013;2.5;2\""));
+  CHECK(contains(figure, "data-name=\"short\" data-readings=\";;2.25;\""));
+  CHECK(contains(figure, "<li class=\"when\">latest</li>"));
+}
+
 TEST_CASE("chart: at most about a thousand points, however long the run") {
   Curve curve;
   for (int i = 1; i <= 100'000; ++i) curve.push_back({static_cast<double>(i), std::sin(i)});
   const std::string figure = figure_of(chart_of(curve), 0, 100'000);
-  CHECK(figure.size() < 20'000);
+  CHECK(figure.size() < 22'000);
   CHECK(pieces(figure, "line")[0].size() > 900);
+}
+
+TEST_CASE("chart: the noise of every curve lies below all means") {
+  Chart chart = chart_of({{1, 2}, {2, 3}});
+  chart.series[0].raw = chart.series[0].curve;
+  chart.series.push_back(chart.series[0]);
+  const std::string figure = figure_of(chart, 0, 2);
+  const std::string drawing = figure.substr(figure.find("class=\"chart\""));
+  CHECK(count(drawing, "class=\"raw ") == 2);
+  CHECK(drawing.rfind("class=\"raw ") < drawing.find("class=\"line "));
 }
 
 TEST_CASE("chart: names are text, references have theirs, a logarithmic axis has no place for 0") {
@@ -120,11 +144,15 @@ TEST_CASE("chart: names are text, references have theirs, a logarithmic axis has
   CHECK_FALSE(contains(figure, "<script"));
   CHECK(contains(figure, ">R = 4</text>"));
   CHECK(contains(figure, "text class=\"reference left\""));  // beside the other, not over it
-  CHECK_FALSE(contains(figure, "data-logarithmic"));
+  const auto linear = pieces(figure, "line")[0];
+  REQUIRE(linear.size() == 4);
+  CHECK(linear[3].y == doctest::Approx(linear[2].y).epsilon(0.02));
   chart.series[0].curve[2].y = NAN;
   figure = figure_of(chart, 0, 4);
-  CHECK(contains(figure, "data-logarithmic"));
-  CHECK(pieces(figure, "line").size() == 2);
+  const auto logarithmic = pieces(figure, "line");
+  REQUIRE(logarithmic.size() == 2);
+  // 1 is halfway between 0.01 and 100.
+  CHECK(logarithmic[1][0].y == doctest::Approx((logarithmic[0][0].y + logarithmic[0][1].y) / 2));
 }
 
 }  // namespace dlcm::apps

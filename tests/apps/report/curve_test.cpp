@@ -18,14 +18,17 @@ Curve waves(size_t count) {
 
 }  // namespace
 
-TEST_CASE("curve: a mean of as many points on both sides, fewer near the ends; gaps count nowhere") {
-  const Curve line = {{1, 2}, {2, 4}, {3, 6}, {4, 8}, {5, 10}};
+TEST_CASE("curve: a mean of as many points on both sides, fewer at the beginning; gaps count nowhere") {
+  Curve line;
+  for (int i = 1; i <= 9; ++i) line.push_back({static_cast<double>(i), 2.0 * i});
   const Curve means = smoothed(line, 2);
-  REQUIRE(means.size() == 5);
-  for (size_t i = 0; i < 5; ++i) {  // a straight line stays as it is
+  REQUIRE(means.size() == 9);
+  for (size_t i = 0; i < 9; ++i) {
     CHECK(means[i].x == line[i].x);
-    CHECK(means[i].y == doctest::Approx(line[i].y));
+    // A straight line stays as it is, but for its end: the mean of the last five.
+    CHECK(means[i].y == doctest::Approx(i < 7 ? line[i].y : 14));
   }
+  CHECK(smoothed({{1, 2}, {2, 4}, {3, 9}}, 2).back().y == doctest::Approx(5));  // of all there are
   Curve noise = waves(1000);
   for (const Point& point : smoothed(noise, 40)) CHECK(std::abs(point.y) < 0.25);
   const Curve gap = smoothed({{1, 3}, {2, NAN}, {3, 9}, {4, INFINITY}, {5, NAN}}, 1);
@@ -33,7 +36,8 @@ TEST_CASE("curve: a mean of as many points on both sides, fewer near the ends; g
   CHECK(gap[1].y == 6);
   CHECK(gap[2].y == 9);
   CHECK(gap[3].y == 9);
-  CHECK(std::isnan(gap[4].y));
+  CHECK(gap[4].y == 9);
+  CHECK(std::isnan(smoothed({{1, 3}, {2, NAN}, {3, NAN}, {4, NAN}}, 1)[3].y));
   CHECK(smoothed({}, 3).empty());
 }
 

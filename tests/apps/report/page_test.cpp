@@ -62,7 +62,7 @@ TEST_CASE("page: several runs have a chart for each quantity; those with numbers
   CHECK(contains(page, "<b>Learning rates: token</b>"));
   CHECK(contains(page, "data-name=\"plain\""));
   CHECK_FALSE(contains(page, "Loss: held-out"));
-  CHECK(contains(page, "data-steps=\"5\""));
+  CHECK(contains(page, "data-last=\"5\""));
   CHECK(contains(report_page({RecordedRun()}), "No step is recorded yet."));
 }
 

@@ -87,4 +87,29 @@ TEST_CASE("recorded run: what is no run is named; a run that has just begun is o
                  "config.toml' is a folder, expected a file"));
 }
 
+TEST_CASE("recorded run: equal names are told apart by folders; a folder is given once") {
+  const Folder place(kMetrics);
+  const std::string other = place.folder / "more/the run";
+  std::filesystem::create_directories(other);
+  write_bytes(other + "/metrics.jsonl", kMetrics);
+  const auto names = [](const std::vector<std::string>& arguments) {
+    std::vector<std::string> found;
+    for (const RecordedRun& run : read_runs(arguments)) found.push_back(run.name);
+    return found;
+  };
+  using Names = std::vector<std::string>;
+  CHECK(names({place.run, other}) == Names{"the run (" + place.run + ")", "the run (" + other + ")"});
+  CHECK(names({"x=" + place.run, "x=" + other}) == Names{"x (" + place.run + ")", "x (" + other + ")"});
+  CHECK(names({"x=" + place.run, other}) == Names{"x", "the run"});
+  const auto refusal = [&](const std::vector<std::string>& arguments) {
+    return message_of<InputError>([&] { read_runs(arguments); });
+  };
+  CHECK(contains(refusal({place.run, other, place.run}), "'" + place.run + "' is given twice: once"));
+  CHECK(contains(refusal({"a=" + place.run, "b=" + place.run + "/."}), "/.' is given twice, also as '"));
+  const std::string third = place.folder / "third";
+  std::filesystem::copy(other, third);
+  CHECK(contains(refusal({"x=" + place.run, "x=" + other, "x (" + other + ")=" + third}),
+                 "two runs are named 'x ("));
+}
+
 }  // namespace dlcm::apps

@@ -84,13 +84,16 @@ TEST_CASE("tables: runs side by side, what is not known as a dash, markup as tex
   CHECK_FALSE(contains(runs_table({other}), "tokens per concept"));
 }
 
-TEST_CASE("tables: every evaluation, of many some with both ends") {
+TEST_CASE("tables: every evaluation, of many some with both ends, and how many there are") {
   RecordedRun run;
   CHECK(evaluations_table(run).empty());
-  for (int i = 1; i <= 1000; ++i) run.metrics["heldout_loss"].push_back({i * 10.0, 1.0 / i});
+  for (int i = 1; i <= 40; ++i) run.metrics["heldout_loss"].push_back({i * 10.0, 1.0 / i});
+  CHECK_FALSE(contains(evaluations_table(run), "evaluations, evenly apart"));
+  for (int i = 41; i <= 1000; ++i) run.metrics["heldout_loss"].push_back({i * 10.0, 1.0 / i});
   run.metrics["heldout_bits_per_byte/a\"b"] = {{10, 8.125}};
   const std::string html = evaluations_table(run);
   CHECK(html.size() < 10'000);
+  CHECK(contains(html, "40 of 1,000 evaluations, evenly apart"));
   CHECK(contains(html, ">bits_per_byte/a&quot;b</th>"));
   CHECK(contains(html, "<th scope=\"row\">10</th><td>8.125</td><td>1</td>"));
   CHECK(contains(html, "<th scope=\"row\">10,000</th><td>\u2013</td><td>0.001</td>"));

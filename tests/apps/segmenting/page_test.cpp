@@ -32,6 +32,7 @@ TEST_CASE("page: p on hover, alternating colours, a histogram, nothing from else
   CHECK(contains(page, "3 concepts, 4 tokens, 1.33 tokens per concept"));
   CHECK(contains(page, "<title>1 tokens: 2 concepts</title>"));
   CHECK(contains(page, "<title>2 tokens: 1 concepts</title>"));
+  CHECK(contains(page, "<div class=\"text\" dir=\"auto\">"));  // text from right to left runs so
   CHECK_FALSE(contains(page, "http"));
   CHECK(page.ends_with("</html>\n"));
 }
