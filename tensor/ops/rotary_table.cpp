@@ -1,6 +1,7 @@
 #include "tensor/ops/rotary_table.h"
 
 #include <cmath>
+#include <type_traits>
 #include <vector>
 
 #include "tensor/dispatch.h"
@@ -10,19 +11,29 @@
 namespace dlcm::cpu {
 namespace {
 
+// In the precision of `Angle`, step by step as published models were trained: 1 / base^(2i/head_dim), then
+// the product with the position.
+template <class Angle>
+std::vector<Angle> frequencies(double base, int64_t half) {
+  std::vector<Angle> frequency;
+  for (int64_t i = 0; i < half; ++i) {
+    const Angle exponent = static_cast<Angle>(2 * i) / static_cast<Angle>(2 * half);
+    frequency.push_back(1 / std::pow(static_cast<Angle>(base), exponent));
+  }
+  return frequency;
+}
+
 template <class T>
 void fill_table(const Tensor& positions, double base, const Tensor& table) {
+  using Angle = std::conditional_t<std::is_same_v<T, double>, double, float>;
   const int64_t half = table.size(1) / 2;
-  std::vector<double> frequency;
-  for (int64_t i = 0; i < half; ++i) {
-    frequency.push_back(std::pow(base, -static_cast<double>(i) / static_cast<double>(half)));
-  }
+  const std::vector<Angle> frequency = frequencies<Angle>(base, half);
   parallel_for(positions.numel(), grain_for(half, 512), [&](int64_t begin, int64_t end) {
     for (int64_t t = begin; t < end; ++t) {
-      const auto position = static_cast<double>(positions.data<int32_t>()[t]);
+      const auto position = static_cast<Angle>(positions.data<int32_t>()[t]);
       T* row = table.data<T>() + t * 2 * half;
       for (int64_t i = 0; i < half; ++i) {
-        const double angle = position * frequency[static_cast<size_t>(i)];
+        const double angle = position * frequency[static_cast<size_t>(i)];  // rounded to Angle
         row[i] = static_cast<T>(std::cos(angle));
         row[half + i] = static_cast<T>(std::sin(angle));
       }

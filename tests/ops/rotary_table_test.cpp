@@ -27,11 +27,18 @@ TEST_CASE("rotary_table: cosines, then sines, of each position") {
   }
 }
 
-TEST_CASE("rotary_table: angles of far positions are exact in float32 tables") {
-  const int32_t far = 1000003;
-  const Tensor table = ops::rotary_table(Tensor::from<int32_t>({far}), 4, 10000, DType::f32);
-  CHECK(table.data<float>()[0] == doctest::Approx(std::cos(1000003.0)).epsilon(1e-6));
-  CHECK(table.data<float>()[3] == doctest::Approx(std::sin(10000.03)).epsilon(1e-6));
+// By PyTorch 2.13 as transformers computes them: f = 1 / base ** (arange(0, 26, 2).float() / 26), then the
+// cosines and sines of 4000.0 * f. Exact angles would be up to 7e-5 away.
+TEST_CASE("rotary_table: float32 tables have the angles of published code, also at far positions") {
+  const std::vector<float> expected = {
+      -0.729946971F, 0.966922402F,   0.999934316F,  -0.051409401F, 0.898072302F, 0.663003862F, 0.866907835F,
+      -0.703570306F, 0.687782288F,   0.960866868F,  0.995301247F,  0.999438703F, 0.999933004F, -0.683503807F,
+      -0.255070776F, -0.0114629772F, 0.998677671F,  0.439847827F,  0.74861598F,  0.498468459F, 0.710625648F,
+      0.725917041F,  0.2770105F,     0.0968265235F, 0.0335008316F, 0.0115768043F};
+  const Tensor table = ops::rotary_table(Tensor::from<int32_t>({4000}), 26, 1e6, DType::f32);
+  for (int64_t i = 0; i < 26; ++i) {
+    CHECK(std::abs(table.data<float>()[i] - expected[static_cast<size_t>(i)]) < 1e-6);
+  }
 }
 
 TEST_CASE("rotary_table errors") {
