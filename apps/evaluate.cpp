@@ -49,11 +49,7 @@ struct CommandLine {
 
 std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   CommandLineParser parser("evaluate", kDescription, kExamples);
-  parser.add_input(
-      "--checkpoint", line.checkpoint, "FILE|RUN_DIR|MODEL_DIR",
-      "A checkpoint, a run's folder (its newest one), or a folder of Hugging Face's form; - reads "
-      "standard input",
-      Presence::required);
+  add_checkpoint(parser, line.checkpoint);
   parser.add_input("--data", line.data, "SHARD.h5|DIR",
                    "A shard: all of its documents; a folder: its heldout-*.h5, domains too; - reads a shard "
                    "from standard input",

@@ -33,9 +33,7 @@ struct CommandLine {
 
 std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   CommandLineParser parser("export", kDescription, kExamples);
-  parser.add_input("--checkpoint", line.checkpoint, "FILE|RUN_DIR|MODEL_DIR",
-                   "A checkpoint, a run's folder (its newest one), or such a folder; - reads standard input",
-                   Presence::required);
+  add_checkpoint(parser, line.checkpoint);
   parser.add_output("--output", line.options.output, "DIR", "The folder to write", Presence::required);
   parser.add_text("--dtype", line.dtype, "f32|bf16", "Of the weights; default: f32, their own");
   parser.add_input("--tokenizer", line.options.tokenizer, "FILE",

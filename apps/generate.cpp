@@ -61,11 +61,7 @@ std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   bool show_concepts = false;
   bool json = false;
   CommandLineParser parser("generate", kDescription, kExamples);
-  parser.add_input(
-      "--checkpoint", line.checkpoint, "FILE|RUN_DIR|MODEL_DIR",
-      "A checkpoint, a run's folder (its newest one), or a folder of Hugging Face's form; - reads "
-      "standard input",
-      Presence::required);
+  add_checkpoint(parser, line.checkpoint);
   parser.add_input("--tokenizer", line.tokenizer, "FILE",
                    "The model's tokenizer.json; default: the copy in the run's folder");
   parser.add_texts("--prompt", line.prompts, "TEXT", "Text to continue; repeatable");

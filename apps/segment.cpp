@@ -38,11 +38,7 @@ struct CommandLine {
 
 std::optional<int> read_command_line(int argc, char** argv, CommandLine& line) {
   CommandLineParser parser("segment", kDescription, kExamples);
-  parser.add_input(
-      "--checkpoint", line.checkpoint, "FILE|RUN_DIR|MODEL_DIR",
-      "A checkpoint, a run's folder (its newest one), or a folder of Hugging Face's form; - reads "
-      "standard input",
-      Presence::required);
+  add_checkpoint(parser, line.checkpoint);
   parser.add_input("--tokenizer", line.tokenizer, "FILE",
                    "The model's tokenizer.json; default: the copy in the run's folder");
   parser.add_output("--html", line.html, "FILE", "Write a page: p on hover, a histogram of concept lengths");

@@ -23,7 +23,8 @@ constexpr char kExamples[] =
     "  train --config apps/configs/paper-dlcm-2.3b.toml --dry-run\n"
     "  train --config apps/configs/quickstart.toml --data shards --dry-run\n\n"
     "Writes in the output folder: config.toml (complete), metrics.jsonl (one object a step),\n"
-    "samples.jsonl (held-out text in concepts), checkpoints/; report draws them as a page.\n"
+    "samples.jsonl (held-out text in concepts), events.out.tfevents.* (TensorBoard), checkpoints/;\n"
+    "report draws them as a page.\n"
     "SIGINT, SIGTERM or SIGHUP saves and ends; a second one ends at once.\n"
     "Exit code: 0, 1 (the work failed), 2 (bad input).";
 

@@ -24,7 +24,9 @@ if(OpenMP_CXX_FOUND)
   string(APPEND DLCM_BUILD ", OpenMP ${OpenMP_CXX_VERSION}")
 endif()
 set(DLCM_LIBRARIES "HDF5 ${HDF5_VERSION}, zlib ${ZLIB_VERSION_STRING}, zstd ${zstd_VERSION}, \
-toml++ ${tomlplusplus_VERSION}, nlohmann_json ${nlohmann_json_VERSION}, CLI11 ${CLI11_VERSION}")
+libdeflate ${libdeflate_VERSION}, PCRE2 ${pcre2_VERSION}, utf8proc ${utf8proc_VERSION}, \
+simdjson ${simdjson_VERSION}, nlohmann_json ${nlohmann_json_VERSION}, toml++ ${tomlplusplus_VERSION}, \
+CLI11 ${CLI11_VERSION}")
 set(DLCM_CUDA_TEXT "not compiled in")
 if(DLCM_HAVE_CUDA)
   set(DLCM_CUDA_TEXT "${CUDAToolkit_VERSION}")

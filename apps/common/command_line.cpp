@@ -25,6 +25,14 @@ std::string read_all(std::istream& in, const std::string& name) {
 
 }  // namespace
 
+void add_checkpoint(CommandLineParser& parser, std::string& place) {
+  parser.add_input(
+      "--checkpoint", place, "FILE|RUN_DIR|MODEL_DIR",
+      "A checkpoint, a run's folder (its newest one), or a folder of Hugging Face's form; - reads "
+      "standard input",
+      Presence::required);
+}
+
 std::string read_file_or_input(const std::string& path) {
   if (path == "-") return read_all(std::cin, "standard input");
   std::error_code error;

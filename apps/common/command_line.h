@@ -73,6 +73,9 @@ class CommandLineParser {
   std::unique_ptr<State> state_;
 };
 
+// The option --checkpoint of a program that uses a model (loaded_model.h).
+void add_checkpoint(CommandLineParser& parser, std::string& place);
+
 // Everything in the file, or on standard input for "-". Throws InputError where there is no such file or it
 // is a folder, Error where reading fails.
 std::string read_file_or_input(const std::string& path);

@@ -1,4 +1,4 @@
-"""The speed goals of the README as one Markdown table: this project's benchmark against its peers, in one run.
+"""The speed goals of docs/results.md as one Markdown table: this project's benchmark against its peers, in one run.
 
     python3 apps/benchmark/peers/goals.py --torch-python VENV/bin/python --llama-python VENV/bin/python
 
