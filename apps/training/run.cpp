@@ -15,6 +15,7 @@
 #include "apps/training/matrix_limit.h"
 #include "apps/training/metrics_fields.h"
 #include "apps/training/progress.h"
+#include "apps/training/restore.h"
 #include "apps/training/run_logs.h"
 #include "apps/training/signals.h"
 #include "apps/training/trainer.h"
@@ -50,13 +51,13 @@ class Run {
  private:
   bool open_run();
   void restore();
-  bool restore_from(const data::CheckpointReader& reader, std::string& damage);
   void announce() const;
   double flops_of(const StepMetrics& metrics) const;
   void train_step();
   void evaluate_heldout();
   void write_samples();
   void save_now();
+  void save_after_failure();
   data::Checkpoint checkpoint() const;
   void start_save();
   void take(const SaveOutcome& outcome);
@@ -114,56 +115,12 @@ bool Run::open_run() {
   return true;
 }
 
-// Throws where the checkpoint is of another run, or of other data: no other of the folder would do. False
-// where its tensors are damaged.
-bool Run::restore_from(const data::CheckpointReader& reader, std::string& damage) {
-  Config stored = parse_config(reader.header().config, reader.path()).config;
-  stored.model.vocab_size =
-      trainer_->model().config().vocab_size;  // its parameters' shapes are compared below
-  const std::vector<std::string> changes = check_same_run(stored, input_.config);
-  const int64_t step = reader.header().step;
-  DLCM_CHECK_INPUT(input_.config.schedule.steps >= step, "schedule.steps = ", input_.config.schedule.steps,
-                   ", but the run has done ", step, " steps already");
-  input_.loader->seek(reader.header().loader_cursor);
-  try {
-    trainer_->restore(reader);
-  } catch (const InputError& error) {
-    damage = error.what();
-    return false;
-  }
-  for (const std::string& change : changes) input_.notes.push_back("note: going on with " + change);
-  changed_ = !changes.empty();
-  step_ = saved_step_ = step;
-  tokens_seen_ = reader.header().tokens_seen;
-  return true;
-}
-
-// From the newest checkpoint that is whole; what is wrong with newer ones is said.
 void Run::restore() {
-  std::string newest_damage = folder_->warning();
-  const auto say = [&newest_damage](const std::string& damage) {
-    if (newest_damage.empty()) newest_damage = damage;  // the like of others has been said
-  };
-  for (const std::string& path : folder_->candidates()) {
-    std::optional<data::CheckpointReader> reader;
-    std::string damage;
-    try {
-      reader.emplace(path);
-    } catch (const InputError& error) {
-      say(error.what());
-      continue;
-    }
-    if (!restore_from(*reader, damage)) {
-      say(damage);
-      continue;
-    }
-    input_.notes.push_back(newest_damage.empty() ? concat("note: resuming from ", path, ", step ", step_)
-                                                 : concat("warning: ", newest_damage,
-                                                          "; going on from an earlier checkpoint, ", path));
-    return;
-  }
-  throw InputError(concat(newest_damage, "; no other in ", folder_->path(),
-                          "/checkpoints is whole: copy one back, or begin anew in another --output"));
+  const RestoredRun restored = restore_newest(*folder_, input_.config, *trainer_, *input_.loader);
+  input_.notes.insert(input_.notes.end(), restored.notes.begin(), restored.notes.end());
+  changed_ = restored.changed;
+  step_ = saved_step_ = restored.step;
+  tokens_seen_ = restored.tokens_seen;
 }
 
 // Version and commit: the first two lines of what --version prints.
@@ -221,7 +178,7 @@ void Run::train_step() {
     end_diverged(error.what());
   } catch (...) {
     // No memory, a shard that changed: the weights are still those of before the step, and worth keeping.
-    save_now();
+    save_after_failure();
     throw;
   }
   ++step_;
@@ -256,7 +213,7 @@ void Run::evaluate_heldout() {
   } catch (const NotFiniteError& error) {
     end_diverged(error.what());
   } catch (...) {
-    save_now();
+    save_after_failure();
     throw;
   }
   char text[200];
@@ -360,6 +317,15 @@ void Run::save_now() {
     DLCM_CHECK(attempt < kLastAttempts, failure, "; its last lines are lost, the checkpoint of step ", step_,
                " is whole");
     std::this_thread::sleep_for(kLastRetry);
+  }
+}
+
+// What failed before is what the run ends with.
+void Run::save_after_failure() {
+  try {
+    save_now();
+  } catch (const std::exception& error) {
+    progress_->message(concat("train: warning: ", error.what()));
   }
 }
 
