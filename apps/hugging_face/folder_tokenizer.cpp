@@ -14,19 +14,16 @@ constexpr size_t kMostFileBytes = size_t{512} << 20;
 // "single" of a TemplateProcessing is a list of {"SpecialToken": {"id": NAME}} and {"Sequence": {"id": "A"}},
 // the text; "special_tokens" has the ids of each name.
 void add_template(const JsonValue& field, std::vector<int32_t>& begin) {
-  const JsonValue pieces = field["single"];
   bool behind = false;
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    const JsonValue piece = pieces.element(i);
+  for (const JsonValue& piece : field["single"].elements()) {
     if (piece.has("Sequence")) {
       behind = true;
       continue;
     }
     const std::string_view name = piece["SpecialToken"]["id"].string();
     if (behind) piece.refuse(concat("a token behind the text, '", data::shown(name), "', is not supported"));
-    const JsonValue ids = field["special_tokens"][name]["ids"];
-    for (size_t j = 0; j < ids.size(); ++j) {
-      begin.push_back(static_cast<int32_t>(ids.element(j).integer(0, kLargestSize)));
+    for (const JsonValue& id : field["special_tokens"][name]["ids"].elements()) {
+      begin.push_back(static_cast<int32_t>(id.integer(0, kLargestSize)));
     }
   }
 }
@@ -39,9 +36,8 @@ std::vector<int32_t> prompt_begin_in(const std::string& path) {
   const JsonValue field = root["post_processor"];
   if (field.type() == "TemplateProcessing") add_template(field, begin);
   if (field.type() != "Sequence") return begin;
-  const JsonValue list = field["processors"];
-  for (size_t i = 0; i < list.size(); ++i) {
-    if (list.element(i).type() == "TemplateProcessing") add_template(list.element(i), begin);
+  for (const JsonValue& processor : field["processors"].elements()) {
+    if (processor.type() == "TemplateProcessing") add_template(processor, begin);
   }
   return begin;
 }

@@ -37,7 +37,7 @@ std::vector<int32_t> ids_at(const JsonValue& json, const char* key) {
     add(field);
     return ids;
   }
-  for (size_t i = 0; i < field.size(); ++i) add(field.element(i));
+  for (const JsonValue& id : field.elements()) add(id);
   return ids;
 }
 

@@ -37,11 +37,9 @@ void refuse_unless_null(const JsonValue& root, const char* key) {
 void check_post_processor(const JsonValue& field) {
   const std::string_view type = field.type();
   if (type == "Sequence") {
-    const JsonValue list = field["processors"];
-    for (size_t i = 0; i < list.size(); ++i) {
-      const std::string_view inner = list.element(i).type();
-      if (inner != "ByteLevel" && inner != "TemplateProcessing") {
-        list.element(i).refuse_name(inner, {"ByteLevel", "TemplateProcessing"});
+    for (const JsonValue& inner : field["processors"].elements()) {
+      if (inner.type() != "ByteLevel" && inner.type() != "TemplateProcessing") {
+        inner.refuse_name(inner.type(), {"ByteLevel", "TemplateProcessing"});
       }
     }
   } else if (type != "ByteLevel" && type != "TemplateProcessing") {
