@@ -109,7 +109,8 @@ TEST_CASE("model folder: ids beyond the tokenizer's stand for nothing, a text en
   const auto tokenizer = tokenizer_of(load_model(folder.path()));
   CHECK(tokenizer->vocab_size() == 273);
   CHECK(tokenizer->decode(272).empty());
-  CHECK(tokenizer->decode(34).empty());
+  CHECK(tokenizer->decode(0) == "<|endoftext|>");
+  CHECK(tokenizer->decode(34) == "A");  // no special token: a part of the text that it ends
   CHECK(tokenizer->decode(35) == "B");
   CHECK_THROWS_AS(tokenizer->decode(273), InputError);
   CHECK(tokenizer->prompt_begin().empty());
@@ -117,7 +118,9 @@ TEST_CASE("model folder: ids beyond the tokenizer's stand for nothing, a text en
   CHECK_FALSE(tokenizer->ends_text(0));
   folder.remove("generation_config.json");
   folder.set("config.json", "eos_token_id", 0);
-  CHECK(tokenizer_of(load_model(folder.path()))->ends_text(0));
+  const auto other = tokenizer_of(load_model(folder.path()));
+  CHECK(other->ends_text(0));
+  CHECK(other->decode(0).empty());
   folder.set("config.json", "eos_token_id", nullptr);
   CHECK_FALSE(tokenizer_of(load_model(folder.path()))->ends_text(1));
 }
