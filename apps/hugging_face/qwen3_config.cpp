@@ -12,6 +12,7 @@ using data::JsonValue;
 
 // What `transformers` takes where the key is left out.
 constexpr int64_t kDefaultHeadDim = 128;
+constexpr int64_t kDefaultKeyValueHeads = 32;
 constexpr double kDefaultRopeBase = 10000;
 constexpr double kDefaultEpsilon = 1e-6;
 constexpr int64_t kDefaultPositions = 32768;
@@ -70,6 +71,13 @@ void refuse_other_computations(const JsonValue& json) {
         "quantised weights are not supported; give the model in bf16, f16 or f32");
 }
 
+// null is not the same as nothing.
+int64_t key_value_heads(const JsonValue& json, int64_t heads) {
+  constexpr char kKey[] = "num_key_value_heads";
+  if (json.has(kKey)) return size_at(json, kKey);
+  return json.contains(kKey) ? heads : kDefaultKeyValueHeads;
+}
+
 // One word a layer.
 void check_layer_types(const JsonValue& json, int64_t layers) {
   if (!json.has("layer_types")) return;
@@ -93,7 +101,7 @@ Qwen3Config read_qwen3_config(const JsonValue& json) {
   model.vocab_size = size_at(json, "vocab_size");
   model.token.width = size_at(json, "hidden_size");
   model.token.heads = size_at(json, "num_attention_heads");
-  model.token.kv_heads = size_at(json, "num_key_value_heads");
+  model.token.kv_heads = key_value_heads(json, model.token.heads);
   model.token.ff = size_at(json, "intermediate_size");
   model.token.own_head_dim = json.has("head_dim") ? size_at(json, "head_dim") : kDefaultHeadDim;
   model.layers = size_at(json, "num_hidden_layers", kMostLayers);

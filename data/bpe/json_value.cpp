@@ -69,6 +69,11 @@ bool JsonValue::has(std::string_view key) const {
   return find(key, found) && !found.is_null();
 }
 
+bool JsonValue::contains(std::string_view key) const {
+  simdjson::dom::element found;
+  return find(key, found);
+}
+
 JsonValue JsonValue::operator[](std::string_view key) const {
   simdjson::dom::element found;
   DLCM_CHECK_INPUT(find(key, found), place_, ": the field '", key, "' is missing");

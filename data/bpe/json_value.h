@@ -24,6 +24,7 @@ class JsonValue {
   bool is_null() const { return value_.is_null(); }
   bool is_object() const { return value_.is_object(); }
   bool has(std::string_view key) const;              // and it is not null
+  bool contains(std::string_view key) const;         // also where it is null
   JsonValue operator[](std::string_view key) const;  // which must be there; of several the last
   simdjson::dom::object object() const;
   simdjson::dom::array array() const;

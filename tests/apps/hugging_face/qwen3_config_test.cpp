@@ -74,6 +74,16 @@ TEST_CASE("qwen3 config: what is left out, and the keys of transformers 5") {
   CHECK(read(config).model.rope_base == 7e5);
 }
 
+TEST_CASE("qwen3 config: without key and value heads, as transformers takes it") {
+  json config = published();
+  config["num_key_value_heads"] = nullptr;
+  CHECK(read(config).model.token.kv_heads == 16);
+  config.erase("num_key_value_heads");
+  CHECK(contains(test::message_of<InputError>([&] { read(config); }), "model.token.kv_heads = 32"));
+  config["num_attention_heads"] = 64;
+  CHECK(read(config).model.token.kv_heads == 32);
+}
+
 TEST_CASE("qwen3 config: what ours does not compute is refused by its key") {
   struct Case {
     const char* key;
