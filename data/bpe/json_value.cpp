@@ -16,7 +16,7 @@ JsonValue::JsonValue(simdjson::dom::element value, const JsonValue& parent, std:
   } else if (step[0] != '[') {
     place_ += '.';
   }
-  place_ += step;
+  place_ += shown(step);
 }
 
 const char* JsonValue::type_name() const {
@@ -76,7 +76,7 @@ bool JsonValue::contains(std::string_view key) const {
 
 JsonValue JsonValue::operator[](std::string_view key) const {
   simdjson::dom::element found;
-  DLCM_CHECK_INPUT(find(key, found), place_, ": the field '", key, "' is missing");
+  DLCM_CHECK_INPUT(find(key, found), place_, ": the field '", shown(key), "' is missing");
   return {found, *this, key};
 }
 
@@ -91,7 +91,7 @@ JsonElements JsonValue::elements() const {
 }
 
 JsonValue JsonElements::Iterator::operator*() const {
-  return {*at_, of_->parent_, concat("[", index_, "]")};
+  return {*at_, of_->parent_, "[" + std::to_string(index_) + "]"};
 }
 
 JsonElements::Iterator& JsonElements::Iterator::operator++() {

@@ -48,11 +48,23 @@ TEST_CASE("folder tokenizer: prompts begin as the post-processor says") {
       message);
 }
 
+TEST_CASE("folder tokenizer: a token in front that the model does not have is named") {
+  const FolderCopy folder("bf16");
+  json post_processor = begin_template(false);
+  for (auto& [name, token] : post_processor["special_tokens"].items()) token["ids"] = {9000};
+  folder.set("tokenizer.json", "post_processor", post_processor);
+  const std::string message = test::message_of<InputError>([&] { begin_of(folder); });
+  CHECK_MESSAGE(contains(message, "/tokenizer.json': post_processor.special_tokens."), message);
+  CHECK_MESSAGE(contains(message, ".ids[0]: found 9000, allowed are 0 to 272"), message);
+}
+
 TEST_CASE("folder tokenizer: it must be the model's") {
   const FolderCopy folder("bf16");
   folder.set("config.json", "vocab_size", 200);
   std::string message = test::message_of<InputError>([&] { begin_of(folder); });
-  CHECK_MESSAGE(contains(message, "has 270 ids, the model 200: it is not the model's tokenizer"), message);
+  CHECK_MESSAGE(message == concat("'", folder / "tokenizer.json", "' has 270 ids, but the model in '",
+                                  folder.path(), "' 200: it is not the model's tokenizer"),
+                message);
 
   const FolderCopy other("bf16");
   other.set("tokenizer.json", "post_processor", begin_template(false));

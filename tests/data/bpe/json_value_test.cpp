@@ -52,6 +52,16 @@ TEST_CASE("JSON value: nothing follows a zero unseen") {
   CHECK(contains(refusal("{\"a\":1}\0 and more"s), "'x.json': not JSON: byte 7 is zero"));
 }
 
+TEST_CASE("JSON value: long keys are short in messages") {
+  const std::string key(100'000, 'k');
+  const JsonDocument document("x.json", "{\"" + key + "\":1}");
+  const auto refused = [](const std::function<void()>& body) { return message_of<InputError>(body); };
+  CHECK(refused([&] { document.root()[key].string(); }) ==
+        "'x.json': " + key.substr(0, 60) + "...: expected a string, found number");
+  CHECK(refused([&] { document.root()[key + "k"]; }) ==
+        "'x.json': the field '" + key.substr(0, 60) + "...' is missing");
+}
+
 TEST_CASE("JSON value: a loop over an array takes time linear in it, each element knows its place") {
   constexpr size_t kCount = 200'000;
   const JsonDocument document("x.json", R"({"a":[)" + repeated("7", kCount) + "]}");
