@@ -122,6 +122,15 @@ bool is_model_folder(const std::string& path) {
   return fs::is_directory(path, error) && fs::exists(fs::path(path) / kFolderConfigFile, error);
 }
 
+void refuse_file_of_folder(const std::string& path) {
+  const fs::path file(path);
+  std::error_code error;
+  const bool is_part = file.extension() == ".safetensors" || file.extension() == ".json";
+  if (!is_part || !fs::is_regular_file(file, error)) return;
+  const std::string folder = file.has_parent_path() ? file.parent_path().string() : ".";
+  throw InputError(concat("'", path, "' is a file of a model's folder: give the folder, '", folder, "'"));
+}
+
 LoadedModel describe_model_folder(const std::string& folder) {
   const std::string path = in_folder(folder, kFolderConfigFile);
   const data::JsonDocument document(path, data::read_file(path, kMostConfigBytes));

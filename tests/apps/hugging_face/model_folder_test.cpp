@@ -240,6 +240,12 @@ TEST_CASE("programs take a model folder") {
     CHECK(std::count(run.errors.begin(), run.errors.end(), '\n') == 1);
     CHECK_MESSAGE(contains(run.errors, part), run.errors);
   };
+  const auto refused_source = [&](const std::string& file) {
+    check_refused(test::run_program("generate", "--checkpoint '" + file + "'"), 2,
+                  "is a file of a model's folder: give the folder, '" + folder.path() + "'");
+  };
+  refused_source(folder / "config.json");
+  refused_source(folder / "model-00001-of-00003.safetensors");
   refused("generate", "--prompt ''", "prompt 1 is empty, and the model's tokenizer puts no token in front");
   refused("segment", "text", "the model is a transformer, which has no concepts");
   folder.remove("tokenizer.json");

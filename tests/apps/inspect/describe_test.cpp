@@ -95,6 +95,8 @@ TEST_CASE("inspect: a model folder") {
   const ProgramRun whole = run_program("inspect", "'" + folder.path() + "'");
   CHECK(whole.code == 0);
   CHECK(whole.output == out.str());
+  check_refused(run_program("inspect", "'" + folder / "model-00001-of-00003.safetensors" + "'"), 2,
+                "is a file of a model's folder: give the folder, '" + folder.path() + "'");
   folder.remove("model-00001-of-00003.safetensors");
   const ProgramRun lost = run_program("inspect", "'" + folder.path() + "'");
   CHECK(lost.code == 2);
