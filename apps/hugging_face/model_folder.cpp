@@ -63,10 +63,19 @@ Config dlcm_config(const std::string& folder, const JsonValue& json) {
   Config config = load_config(path).config;
   DLCM_CHECK_INPUT(config.model.kind == ModelKind::dlcm, "'", path,
                    "': model.kind is not \"dlcm\", but config.json beside it says so");
-  if (json.has(kConfigurationKey)) {
-    const std::string other = first_difference(json[kConfigurationKey].dump(), configuration_json(config));
-    DLCM_CHECK_INPUT(other.empty(), json.place(), ": ", other, " is not that of '", path,
-                     "': both hold the configuration, change them together or not at all");
+  const auto refuse_other = [&](const JsonValue& value, const std::string& what) {
+    value.refuse(concat(what, " is not that of '", path,
+                        "': both hold the configuration, change them together or not at all"));
+  };
+  if (json.contains(kConfigurationKey)) {
+    const JsonValue copy = json[kConfigurationKey];
+    copy.object();
+    const std::string other = first_difference(copy.dump(), configuration_json(config));
+    if (!other.empty()) refuse_other(copy, data::shown(other));
+  }
+  if (json.contains("vocab_size")) {
+    const JsonValue size = json["vocab_size"];
+    if (size.integer(1, kLargestSize) != config.model.vocab_size) refuse_other(size, size.dump());
   }
   return config;
 }
