@@ -26,12 +26,12 @@ std::string in_folder(const std::string& folder, const char* name) {
 }
 
 // A number, or a list of them; none where the key is not there.
-std::vector<int32_t> ids_at(const JsonValue& json, const char* key) {
+std::vector<int32_t> ids_at(const JsonValue& json, const char* key, int64_t vocab_size) {
   std::vector<int32_t> ids;
   if (!json.has(key)) return ids;
   const JsonValue field = json[key];
   const auto add = [&](const JsonValue& id) {
-    ids.push_back(static_cast<int32_t>(id.integer(0, kLargestSize)));
+    ids.push_back(static_cast<int32_t>(id.integer(0, vocab_size - 1)));
   };
   if (!field.value().is_array()) {
     add(field);
@@ -42,11 +42,11 @@ std::vector<int32_t> ids_at(const JsonValue& json, const char* key) {
 }
 
 // As transformers takes them: generation_config.json, where it is there, says all.
-std::vector<int32_t> text_ends(const std::string& folder, const JsonValue& config) {
+std::vector<int32_t> text_ends(const std::string& folder, const JsonValue& config, int64_t vocab_size) {
   const std::string path = in_folder(folder, kGenerationConfigFile);
-  if (!fs::exists(path)) return ids_at(config, "eos_token_id");
+  if (!fs::exists(path)) return ids_at(config, "eos_token_id", vocab_size);
   const data::JsonDocument json(path, data::read_file(path, kMostConfigBytes));
-  return ids_at(json.root(), "eos_token_id");
+  return ids_at(json.root(), "eos_token_id", vocab_size);
 }
 
 // The identity of the tokenizer of the model's shards; `file`: that of the folder's.
@@ -164,7 +164,7 @@ LoadedModel describe_model_folder(const std::string& folder) {
     loaded.folder->tokenizer_file = tokenizer;
     loaded.folder->tokenizer = tokenizer_file_identity(data::read_file(tokenizer, kMostTokenizerBytes));
   }
-  loaded.folder->ends = text_ends(folder, json);
+  loaded.folder->ends = text_ends(folder, json, loaded.config.model.vocab_size);
   loaded.tokenizer = identity_of(loaded.folder->tokenizer, json);
   return loaded;
 }

@@ -217,6 +217,16 @@ TEST_CASE("export: a model whose tokenizer is nowhere") {
   CHECK(load_model(place.output).model != nullptr);
 }
 
+TEST_CASE("export: a folder without a tokenizer") {
+  const Place place;
+  const FolderCopy folder("tied_shards");
+  folder.remove("tokenizer.json");
+  const auto notes = export_model(load_model(folder.path()), to(place.output));
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0] ==
+        "warning: '" + folder.path() + "' has no tokenizer.json: the folder has none; --tokenizer names it");
+}
+
 TEST_CASE("program export: exit codes and one line each") {
   const Place place;
   write_model(place, ModelKind::dlcm);

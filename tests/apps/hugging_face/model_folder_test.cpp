@@ -194,6 +194,12 @@ TEST_CASE("model folder: bad configurations are named") {
   const FolderCopy generation("bf16");
   test::write_bytes(generation / "generation_config.json", R"({"eos_token_id": "end"})");
   CHECK_MESSAGE(contains(refusal(generation), "eos_token_id: expected a whole number"), refusal(generation));
+  generation.set("generation_config.json", "eos_token_id", {1, 273});
+  const std::string beyond = "_config.json': eos_token_id[1]: found 273, allowed are 0 to 272";
+  CHECK_MESSAGE(contains(refusal(generation), beyond), refusal(generation));
+  generation.remove("generation_config.json");
+  generation.set("config.json", "eos_token_id", 273);
+  CHECK_MESSAGE(contains(refusal(generation), "/config.json': eos_token_id: found 273"), refusal(generation));
 }
 
 TEST_CASE("model folder: a named pipe or a folder in a file's place is refused at once") {
