@@ -14,6 +14,8 @@ constexpr size_t kMostFileBytes = size_t{512} << 20;
 // "single" of a TemplateProcessing is a list of {"SpecialToken": {"id": NAME}} and {"Sequence": {"id": "A"}},
 // the text; "special_tokens" has the ids of each name.
 void add_template(const JsonValue& field, int64_t vocab_size, std::vector<int32_t>& begin) {
+  const JsonValue names = field["special_tokens"];
+  const auto tokens = names.fields();
   bool behind = false;
   for (const JsonValue& piece : field["single"].elements()) {
     if (piece.has("Sequence")) {
@@ -22,7 +24,10 @@ void add_template(const JsonValue& field, int64_t vocab_size, std::vector<int32_
     }
     const std::string_view name = piece["SpecialToken"]["id"].string();
     if (behind) piece.refuse(concat("a token behind the text, '", data::shown(name), "', is not supported"));
-    for (const JsonValue& id : field["special_tokens"][name]["ids"].elements()) {
+    const auto token = tokens.find(name);
+    if (token == tokens.end())
+      piece.refuse(concat("the token '", data::shown(name), "' is not one of special_tokens"));
+    for (const JsonValue& id : token->second["ids"].elements()) {
       begin.push_back(static_cast<int32_t>(id.integer(0, vocab_size - 1)));
     }
   }

@@ -13,7 +13,7 @@ JsonValue::JsonValue(simdjson::dom::element value, const JsonValue& parent, std:
     : value_(value), place_(parent.place_), root_(false) {
   if (parent.root_) {
     place_ += ": ";
-  } else if (step[0] != '[') {
+  } else if (!step.starts_with('[')) {
     place_ += '.';
   }
   place_ += shown(step);
@@ -88,6 +88,14 @@ size_t JsonValue::size() const {
 
 JsonElements JsonValue::elements() const {
   return JsonElements(*this);
+}
+
+std::unordered_map<std::string_view, JsonValue> JsonValue::fields() const {
+  std::unordered_map<std::string_view, JsonValue> fields;
+  for (const auto field : object()) {
+    fields.insert_or_assign(field.key, JsonValue(field.value, *this, field.key));
+  }
+  return fields;
 }
 
 JsonValue JsonElements::Iterator::operator*() const {

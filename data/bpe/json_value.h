@@ -6,6 +6,7 @@
 #include <initializer_list>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include <simdjson.h>
 
@@ -31,6 +32,8 @@ class JsonValue {
   size_t size() const;                // of an array; takes time linear in it
   JsonValue element(size_t i) const;  // of an array; takes time linear in i: loops go through elements()
   JsonElements elements() const;
+  // Of an object by key, of several of a key the last: for many lookups. A single one is operator[].
+  std::unordered_map<std::string_view, JsonValue> fields() const;
 
   std::string_view string() const;
   bool boolean() const;

@@ -81,11 +81,6 @@ TEST_CASE("JSON value: a loop over an array takes time linear in it, each elemen
   for (const JsonValue& value : empty.root().elements()) value.refuse("there is one");
 }
 
-TEST_CASE("JSON value: an array's size is right beyond 2^24 elements") {
-  constexpr size_t kCount = (size_t{1} << 24) + 5;
-  CHECK(JsonDocument("x.json", "[" + repeated("1", kCount) + "]").root().size() == kCount);
-}
-
 TEST_CASE("read_file takes regular files alone, and never waits for a writer") {
   const TemporaryFolder folder;
   const auto refused = [](const std::string& path) {
