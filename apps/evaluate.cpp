@@ -98,6 +98,13 @@ class Progress {
   bool terminal_ = false;
 };
 
+// Of a folder that has weights alone, as of a random model.
+void note_unknown_tokenizer(const LoadedModel& loaded, const std::string& data_name) {
+  if (!loaded.tokenizers().empty()) return;
+  print_error("evaluate", concat("note: '", loaded.path, "' has no ", data::kTokenizerFile,
+                                 ": that the ids of '", data_name, "' are its own is taken for granted"));
+}
+
 void warn_of_leak(const ModelConfig& model) {
   const bool leaks =
       model.kind == ModelKind::dlcm && model.cross_attention.visibility == Visibility::containing;
@@ -157,6 +164,7 @@ int evaluate_program(int argc, char** argv) {
     data::HeldoutReader reader(
         {path, train.context, std::max(train.context, train.micro_tokens), line.max_tokens.value_or(-1)});
     require_same_tokenizer(reader, {loaded.config.model.vocab_size, loaded.tokenizers(), loaded.path}, path);
+    note_unknown_tokenizer(loaded, data.name());
     warn_of_leak(loaded.config.model);
     result = run(loaded, reader, line, data);
   });

@@ -37,6 +37,7 @@ int inspect_files(const std::vector<std::string>& files) {
         describe_folder(std::cout, file);
         continue;
       }
+      refuse_file_of_folder(file);
       const InputFile input(file);
       input.use([&](const std::string& path) { describe_file(text, path, input.name()); });
       std::cout << text.str() << std::flush;

@@ -12,6 +12,7 @@ namespace dlcm::data {
 namespace {
 
 constexpr uint64_t kLengthBytes = sizeof(uint64_t);
+constexpr size_t kMostNumbers = 32;  // dimensions: no library takes more
 constexpr uint64_t kMaxOffset = std::numeric_limits<int64_t>::max();
 
 std::optional<SafetensorsType> type_named(const std::string& name) {
@@ -150,7 +151,10 @@ void HeaderHandler::whole_number(uint64_t value) {
   if (level_ != Level::numbers) unexpected("a number");
   if (value > kMaxOffset)
     fail(tensor_place(), ": field '", field_, "' holds ", value, ", which is too large");
-  (field_ == "shape" ? fields_.shape : fields_.offsets)->push_back(value);
+  std::vector<uint64_t>& numbers = field_ == "shape" ? *fields_.shape : *fields_.offsets;
+  if (numbers.size() == kMostNumbers)
+    fail(tensor_place(), ": field '", field_, "' has more than ", kMostNumbers, " numbers");
+  numbers.push_back(value);
 }
 
 // As the library does, the product is formed from the left: [0, 2^40, 2^40] has no elements, [2^40, 2^40, 0]
@@ -210,11 +214,11 @@ void check_places(const std::string& path, const SafetensorsHeader& header, uint
   });
   uint64_t end = 0;
   for (const auto& [offset, bytes, name] : places) {
-    const std::string place = concat("'", path, "': tensor ", shown_name(*name));
-    DLCM_CHECK_INPUT(offset == end, place, " begins at ", offset, ", expected ", end, ": ",
+    const auto place = [&, name = name] { return concat("'", path, "': tensor ", shown_name(*name)); };
+    DLCM_CHECK_INPUT(offset == end, place(), " begins at ", offset, ", expected ", end, ": ",
                      offset < end ? "it overlaps another" : "there is a hole before it");
     end = offset + bytes;
-    DLCM_CHECK_INPUT(end <= available, place, " ends at ", end, ", but the file has only ", available,
+    DLCM_CHECK_INPUT(end <= available, place(), " ends at ", end, ", but the file has only ", available,
                      " bytes behind its header: it was cut, copy it again");
   }
   DLCM_CHECK_INPUT(end == available, "'", path, "': ", available - end,

@@ -134,7 +134,12 @@ const SafetensorsReader& SafetensorsModel::open_shard(const std::string& shard, 
     std::error_code error;
     DLCM_CHECK_INPUT(fs::exists(path, error), "'", path.string(), "' is missing: '", path_,
                      "' says that tensor ", shown_name(tensor), " is in it");
-    file = std::make_unique<SafetensorsReader>(path.string());
+    try {
+      file = std::make_unique<SafetensorsReader>(path.string());
+    } catch (const InputError& reason) {
+      throw InputError(
+          concat(reason.what(), "; '", path_, "' says that tensor ", shown_name(tensor), " is in it"));
+    }
   }
   return *file;
 }

@@ -24,6 +24,9 @@ class Tokenizer {
   virtual std::vector<int32_t> prompt_begin() const { return {begin_id()}; }
   // Whether text ends with this id: the end token, unless the model has others.
   virtual bool ends_text(int32_t id) const { return id == end_id(); }
+  // Whether the id is a mark of the file, as begin and end are, and no text: a special token of
+  // tokenizer.json.
+  virtual bool is_special(int32_t id) const { return id == begin_id() || id == end_id(); }
   // Appends the ids of the text, without begin and end. May be called by several threads at once.
   virtual void encode(std::string_view text, std::vector<int32_t>& ids) const = 0;
   // The last place behind `from` at which the text may be cut: the ids of both parts together are those of

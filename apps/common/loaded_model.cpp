@@ -67,6 +67,7 @@ LoadedModel load(const std::string& source, Weights weights) {
     if (weights == Weights::yes) read_model_folder(source, loaded);
     return loaded;
   }
+  refuse_file_of_folder(source);
   std::error_code error;
   const bool is_run = !fs::is_directory(source, error) || fs::exists(fs::path(source) / "checkpoints", error);
   DLCM_CHECK_INPUT(is_run, "'", source,

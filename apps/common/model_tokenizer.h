@@ -31,7 +31,9 @@ class ModelTokenizer final : public data::Tokenizer {
   size_t last_cut(std::string_view text, size_t from) const override {
     return tokenizer_->last_cut(text, from);
   }
-  // Empty also for an id that ends a text, and for one that the model has and the tokenizer has not.
+  bool is_special(int32_t id) const override { return tokenizer_->is_special(id); }
+  // Empty also for a special token that ends a text, and for an id that the model has and the tokenizer has
+  // not. A word that ends a text is part of it.
   std::string_view decode(int32_t id) const override;
 
  private:

@@ -51,8 +51,8 @@ struct ModelVocabulary {
   std::vector<std::string> tokenizers;  // the identities that stand for its ids; empty where none is known
   std::string model_name;
 };
-// Throws InputError unless the data was made with the model's tokenizer, of whose ids the model may have
-// more. The tokenizer itself is not needed.
+// Throws InputError unless the data was made with the model's tokenizer, or that is not known, and the model
+// has all of the data's ids: it may have more. The tokenizer itself is not needed.
 void require_same_tokenizer(const data::HeldoutReader& reader, const ModelVocabulary& model,
                             const std::string& data_name);
 

@@ -48,7 +48,9 @@ std::string configuration_json(const Config& config) {
 std::string first_difference(const std::string& one, const std::string& other) {
   const nlohmann::json changes =
       nlohmann::json::diff(nlohmann::json::parse(one), nlohmann::json::parse(other));
-  return changes.empty() ? "" : changes[0]["path"].get<std::string>();
+  if (changes.empty()) return "";
+  const auto path = changes[0]["path"].get<std::string>();
+  return path.empty() ? "/" : path;  // where one is no object
 }
 
 }  // namespace dlcm::apps

@@ -11,7 +11,8 @@ namespace dlcm::apps {
 // ...}.
 std::string configuration_json(const Config& config);
 
-// The first key, as "/model/token/width", in which two such texts differ; empty where there is none.
+// The first key, as "/model/token/width", in which two such texts differ, "/" where one is no object; empty
+// where there is none.
 std::string first_difference(const std::string& one, const std::string& other);
 
 }  // namespace dlcm::apps

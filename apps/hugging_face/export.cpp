@@ -185,8 +185,11 @@ std::vector<std::string> export_model(const LoadedModel& loaded, const ExportOpt
   const TextFiles text = loaded.folder ? text_of_folder(loaded, options.tokenizer)
                                        : text_of_checkpoint(loaded, options.tokenizer);
   if (!text.files.contains(data::kTokenizerFile)) {
-    notes.push_back(concat("warning: the tokenizer '", loaded.tokenizer, "' is not beside '", loaded.path,
-                           "': the folder has none; --tokenizer names it"));
+    const std::string missing =
+        loaded.tokenizer.empty()
+            ? concat("'", loaded.path, "' has no ", data::kTokenizerFile)
+            : concat("the tokenizer '", loaded.tokenizer, "' is not beside '", loaded.path, "'");
+    notes.push_back(concat("warning: ", missing, ": the folder has none; --tokenizer names it"));
   }
   const bool is_qwen3 = config.model.kind == ModelKind::transformer;
   Json json = is_qwen3 ? qwen3_json(config.model, loaded.positions(), options.dtype) : dlcm_json(config);

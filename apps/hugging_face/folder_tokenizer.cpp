@@ -13,35 +13,36 @@ constexpr size_t kMostFileBytes = size_t{512} << 20;
 
 // "single" of a TemplateProcessing is a list of {"SpecialToken": {"id": NAME}} and {"Sequence": {"id": "A"}},
 // the text; "special_tokens" has the ids of each name.
-void add_template(const JsonValue& field, std::vector<int32_t>& begin) {
-  const JsonValue pieces = field["single"];
+void add_template(const JsonValue& field, int64_t vocab_size, std::vector<int32_t>& begin) {
+  const JsonValue names = field["special_tokens"];
+  const auto tokens = names.fields();
   bool behind = false;
-  for (size_t i = 0; i < pieces.size(); ++i) {
-    const JsonValue piece = pieces.element(i);
+  for (const JsonValue& piece : field["single"].elements()) {
     if (piece.has("Sequence")) {
       behind = true;
       continue;
     }
     const std::string_view name = piece["SpecialToken"]["id"].string();
     if (behind) piece.refuse(concat("a token behind the text, '", data::shown(name), "', is not supported"));
-    const JsonValue ids = field["special_tokens"][name]["ids"];
-    for (size_t j = 0; j < ids.size(); ++j) {
-      begin.push_back(static_cast<int32_t>(ids.element(j).integer(0, kLargestSize)));
+    const auto token = tokens.find(name);
+    if (token == tokens.end())
+      piece.refuse(concat("the token '", data::shown(name), "' is not one of special_tokens"));
+    for (const JsonValue& id : token->second["ids"].elements()) {
+      begin.push_back(static_cast<int32_t>(id.integer(0, vocab_size - 1)));
     }
   }
 }
 
-std::vector<int32_t> prompt_begin_in(const std::string& path) {
+std::vector<int32_t> prompt_begin_in(const std::string& path, int64_t vocab_size) {
   const data::JsonDocument json(path, data::read_file(path, kMostFileBytes));
   const JsonValue root = json.root();
   std::vector<int32_t> begin;
   if (!root.has("post_processor")) return begin;
   const JsonValue field = root["post_processor"];
-  if (field.type() == "TemplateProcessing") add_template(field, begin);
+  if (field.type() == "TemplateProcessing") add_template(field, vocab_size, begin);
   if (field.type() != "Sequence") return begin;
-  const JsonValue list = field["processors"];
-  for (size_t i = 0; i < list.size(); ++i) {
-    if (list.element(i).type() == "TemplateProcessing") add_template(list.element(i), begin);
+  for (const JsonValue& processor : field["processors"].elements()) {
+    if (processor.type() == "TemplateProcessing") add_template(processor, vocab_size, begin);
   }
   return begin;
 }
@@ -65,11 +66,14 @@ std::unique_ptr<data::Tokenizer> folder_tokenizer(const LoadedModel& loaded, con
   const FolderText& folder = *loaded.folder;
   DLCM_CHECK_INPUT(!folder.tokenizer_file.empty() || !file.empty(), "'", loaded.path, "' has no ",
                    data::kTokenizerFile, ": put the model's there, or name it by --tokenizer");
+  const int64_t vocab_size = loaded.config.model.vocab_size;
+  const std::string& path = folder.tokenizer_file.empty() ? file : folder.tokenizer_file;
   auto tokenizer = base_tokenizer(loaded, file);
+  DLCM_CHECK_INPUT(tokenizer->vocab_size() <= vocab_size, "'", path, "' has ", tokenizer->vocab_size(),
+                   " ids, but the model in '", loaded.path, "' ", vocab_size,
+                   ": it is not the model's tokenizer");
   const std::string& identity = loaded.tokenizer.empty() ? tokenizer->identity() : loaded.tokenizer;
-  ModelText text = {loaded.config.model.vocab_size, identity,
-                    prompt_begin_in(folder.tokenizer_file.empty() ? file : folder.tokenizer_file),
-                    folder.ends};
+  ModelText text = {vocab_size, identity, prompt_begin_in(path, vocab_size), folder.ends};
   return std::make_unique<ModelTokenizer>(std::move(tokenizer), std::move(text));
 }
 

@@ -26,27 +26,27 @@ std::string in_folder(const std::string& folder, const char* name) {
 }
 
 // A number, or a list of them; none where the key is not there.
-std::vector<int32_t> ids_at(const JsonValue& json, const char* key) {
+std::vector<int32_t> ids_at(const JsonValue& json, const char* key, int64_t vocab_size) {
   std::vector<int32_t> ids;
   if (!json.has(key)) return ids;
   const JsonValue field = json[key];
   const auto add = [&](const JsonValue& id) {
-    ids.push_back(static_cast<int32_t>(id.integer(0, kLargestSize)));
+    ids.push_back(static_cast<int32_t>(id.integer(0, vocab_size - 1)));
   };
   if (!field.value().is_array()) {
     add(field);
     return ids;
   }
-  for (size_t i = 0; i < field.size(); ++i) add(field.element(i));
+  for (const JsonValue& id : field.elements()) add(id);
   return ids;
 }
 
 // As transformers takes them: generation_config.json, where it is there, says all.
-std::vector<int32_t> text_ends(const std::string& folder, const JsonValue& config) {
+std::vector<int32_t> text_ends(const std::string& folder, const JsonValue& config, int64_t vocab_size) {
   const std::string path = in_folder(folder, kGenerationConfigFile);
-  if (!fs::exists(path)) return ids_at(config, "eos_token_id");
+  if (!fs::exists(path)) return ids_at(config, "eos_token_id", vocab_size);
   const data::JsonDocument json(path, data::read_file(path, kMostConfigBytes));
-  return ids_at(json.root(), "eos_token_id");
+  return ids_at(json.root(), "eos_token_id", vocab_size);
 }
 
 // The identity of the tokenizer of the model's shards; `file`: that of the folder's.
@@ -63,10 +63,19 @@ Config dlcm_config(const std::string& folder, const JsonValue& json) {
   Config config = load_config(path).config;
   DLCM_CHECK_INPUT(config.model.kind == ModelKind::dlcm, "'", path,
                    "': model.kind is not \"dlcm\", but config.json beside it says so");
-  if (json.has(kConfigurationKey)) {
-    const std::string other = first_difference(json[kConfigurationKey].dump(), configuration_json(config));
-    DLCM_CHECK_INPUT(other.empty(), json.place(), ": ", other, " is not that of '", path,
-                     "': both hold the configuration, change them together or not at all");
+  const auto refuse_other = [&](const JsonValue& value, const std::string& what) {
+    value.refuse(concat(what, " is not that of '", path,
+                        "': both hold the configuration, change them together or not at all"));
+  };
+  if (json.contains(kConfigurationKey)) {
+    const JsonValue copy = json[kConfigurationKey];
+    copy.object();
+    const std::string other = first_difference(copy.dump(), configuration_json(config));
+    if (!other.empty()) refuse_other(copy, data::shown(other));
+  }
+  if (json.contains("vocab_size")) {
+    const JsonValue size = json["vocab_size"];
+    if (size.integer(1, kLargestSize) != config.model.vocab_size) refuse_other(size, size.dump());
   }
   return config;
 }
@@ -122,6 +131,15 @@ bool is_model_folder(const std::string& path) {
   return fs::is_directory(path, error) && fs::exists(fs::path(path) / kFolderConfigFile, error);
 }
 
+void refuse_file_of_folder(const std::string& path) {
+  const fs::path file(path);
+  std::error_code error;
+  const bool is_part = file.extension() == ".safetensors" || file.extension() == ".json";
+  if (!is_part || !fs::is_regular_file(file, error)) return;
+  const std::string folder = file.has_parent_path() ? file.parent_path().string() : ".";
+  throw InputError(concat("'", path, "' is a file of a model's folder: give the folder, '", folder, "'"));
+}
+
 LoadedModel describe_model_folder(const std::string& folder) {
   const std::string path = in_folder(folder, kFolderConfigFile);
   const data::JsonDocument document(path, data::read_file(path, kMostConfigBytes));
@@ -146,7 +164,7 @@ LoadedModel describe_model_folder(const std::string& folder) {
     loaded.folder->tokenizer_file = tokenizer;
     loaded.folder->tokenizer = tokenizer_file_identity(data::read_file(tokenizer, kMostTokenizerBytes));
   }
-  loaded.folder->ends = text_ends(folder, json);
+  loaded.folder->ends = text_ends(folder, json, loaded.config.model.vocab_size);
   loaded.tokenizer = identity_of(loaded.folder->tokenizer, json);
   return loaded;
 }

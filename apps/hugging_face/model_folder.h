@@ -10,6 +10,10 @@ namespace dlcm::apps {
 // Whether `path` is a folder with a config.json. (A run's folder has config.toml and checkpoints/.)
 bool is_model_folder(const std::string& path);
 
+// Throws InputError that names the folder where `path` is a file of one, as model.safetensors: it alone is no
+// model.
+void refuse_file_of_folder(const std::string& path);
+
 // Everything but the weights. Documents longer than max_position_embeddings, or kLongestContext where that is
 // less, are cut (train.context). Throws InputError where the model is of another architecture, or asks for
 // something that ours do not compute.

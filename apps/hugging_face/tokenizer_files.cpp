@@ -5,6 +5,8 @@
 
 #include "data/bpe/json_value.h"
 #include "data/bpe/tokenizer_file.h"
+#include "data/bpe/vocabulary.h"
+#include "data/json_events.h"
 #include "data/sha256.h"
 #include "data/tokenizer.h"
 #include "tensor/check.h"
@@ -13,6 +15,7 @@ namespace dlcm::apps {
 namespace {
 
 namespace fs = std::filesystem;
+using data::JsonValue;
 using Json = nlohmann::ordered_json;
 
 constexpr size_t kMostFileBytes = size_t{512} << 20;
@@ -34,16 +37,33 @@ Json begin_template(const std::string& token, int32_t id) {
 }
 
 // How the token is written.
-std::string token_of(const Json& tokenizer, int32_t id) {
-  if (tokenizer.contains("added_tokens")) {
-    for (const Json& token : tokenizer["added_tokens"]) {
-      if (token["id"] == id) return token["content"];
+std::string token_of(const JsonValue& tokenizer, int32_t id) {
+  if (tokenizer.has("added_tokens")) {
+    for (const JsonValue& token : tokenizer["added_tokens"].elements()) {
+      if (token["id"].integer(0, data::kMaxTokenId) == id) return std::string(token["content"].string());
     }
   }
-  for (const auto& [token, number] : tokenizer["model"]["vocab"].items()) {
-    if (number == id) return token;
+  for (const auto [token, number] : tokenizer["model"]["vocab"].object()) {
+    if (number.get_int64().value_unsafe() == id) return std::string(token);
   }
-  throw Error(concat("tokenizer.json has no token ", id));
+  tokenizer.refuse(concat("there is no token with the id ", id));
+}
+
+// The tokenizer with another post-processor. Field by field: an ordered_json of all of it would take the
+// square of the vocabulary.
+std::string with_post_processor(const JsonValue& tokenizer, const Json& post_processor) {
+  std::string text;
+  bool is_there = false;
+  const auto add = [&](std::string_view key, const std::string& value) {
+    text += concat(text.empty() ? "{" : ",", data::json_string(std::string(key)), ":", value);
+  };
+  for (const auto [key, value] : tokenizer.object()) {
+    const bool is_it = key == "post_processor";
+    add(key, is_it ? post_processor.dump() : simdjson::minify(value));
+    is_there = is_there || is_it;
+  }
+  if (!is_there) add("post_processor", post_processor.dump());
+  return text + "}\n";
 }
 
 // The file of the model's tokenizer; empty where it is nowhere.
@@ -64,7 +84,7 @@ std::string find_file(const LoadedModel& loaded, const std::string& named) {
 }
 
 // transformers 5 makes tokenizers of its own of other classes' names. A template of conversations is kept.
-std::string config_text(const Json& tokenizer, const TokenizerFiles& files, const std::string& beside,
+std::string config_text(const JsonValue& tokenizer, const TokenizerFiles& files, const std::string& beside,
                         int64_t context) {
   Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
                  {"bos_token", token_of(tokenizer, files.begin)},
@@ -73,9 +93,9 @@ std::string config_text(const Json& tokenizer, const TokenizerFiles& files, cons
                  {"model_max_length", context}};
   std::error_code error;
   if (!beside.empty() && fs::exists(beside, error)) {
-    const Json old =
-        Json::parse(data::read_file(beside, kMostFileBytes), nullptr, false);  // it was read before
-    if (old.is_object() && old.contains("chat_template")) config["chat_template"] = old["chat_template"];
+    const data::JsonDocument old(beside, data::read_file(beside, kMostFileBytes));
+    if (old.root().has("chat_template"))
+      config["chat_template"] = Json::parse(old.root()["chat_template"].dump());
   }
   return config.dump(2) + "\n";
 }
@@ -92,12 +112,12 @@ TokenizerFiles made_tokenizer_files(const LoadedModel& loaded, const std::string
   const std::string from = is_bytes ? "" : find_file(loaded, file);
   if (!is_bytes && from.empty()) return files;
   const std::unique_ptr<data::Tokenizer> tokenizer = data::load_tokenizer(is_bytes ? "bytes" : from);
-  Json json =
-      Json::parse(is_bytes ? data::bytes_tokenizer_json(kEnd) : data::read_file(from, kMostFileBytes));
+  const data::JsonDocument document(
+      from, is_bytes ? data::bytes_tokenizer_json(kEnd) : data::read_file(from, kMostFileBytes));
+  const JsonValue json = document.root();
   files.begin = tokenizer->begin_id();
   files.end = tokenizer->end_id();
-  json["post_processor"] = begin_template(token_of(json, files.begin), files.begin);
-  files.tokenizer = json.dump() + "\n";
+  files.tokenizer = with_post_processor(json, begin_template(token_of(json, files.begin), files.begin));
   const std::string beside =
       is_bytes ? "" : (fs::path(from).parent_path() / data::kTokenizerConfigFile).string();
   files.tokenizer_config = config_text(json, files, beside, loaded.config.train.context);

@@ -166,7 +166,8 @@ void describe_checkpoint(std::ostream& out, const data::Hdf5Reader& file) {
 }  // namespace
 
 void describe_folder(std::ostream& out, const std::string& folder) {
-  const LoadedModel loaded = load_model(folder);  // which checks every tensor
+  const LoadedModel loaded = load_model(folder);                     // which checks every tensor
+  if (!loaded.folder->tokenizer_file.empty()) tokenizer_of(loaded);  // and this what text needs
   const std::vector<nn::Parameter*> parameters = loaded.model->parameters();
   int64_t count = 0;
   for (const nn::Parameter* parameter : parameters) count += parameter->shape().numel();

@@ -11,7 +11,8 @@ namespace dlcm::apps {
 // InputError where the file is damaged or neither of the two.
 void describe_file(std::ostream& out, const std::string& path, const std::string& name);
 
-// Likewise a folder of Hugging Face's form (apps/hugging_face), whose weights are all read.
+// Likewise a folder of Hugging Face's form (apps/hugging_face), whose weights are all read, and its
+// tokenizer.
 void describe_folder(std::ostream& out, const std::string& folder);
 
 }  // namespace dlcm::apps

@@ -8,6 +8,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 #include "data/bpe/added_tokens.h"
@@ -37,11 +38,9 @@ void refuse_unless_null(const JsonValue& root, const char* key) {
 void check_post_processor(const JsonValue& field) {
   const std::string_view type = field.type();
   if (type == "Sequence") {
-    const JsonValue list = field["processors"];
-    for (size_t i = 0; i < list.size(); ++i) {
-      const std::string_view inner = list.element(i).type();
-      if (inner != "ByteLevel" && inner != "TemplateProcessing") {
-        list.element(i).refuse_name(inner, {"ByteLevel", "TemplateProcessing"});
+    for (const JsonValue& inner : field["processors"].elements()) {
+      if (inner.type() != "ByteLevel" && inner.type() != "TemplateProcessing") {
+        inner.refuse_name(inner.type(), {"ByteLevel", "TemplateProcessing"});
       }
     }
   } else if (type != "ByteLevel" && type != "TemplateProcessing") {
@@ -149,6 +148,7 @@ struct JsonTokenizer::Parts {
         cutter(make_cutter(pre_tokenizer, normalizer, vocabulary)),
         ends(find_begin_and_end(path, vocabulary)),
         identity(concat(kTokenizerFile, " sha256=", sha256(file_bytes))) {
+    for (const std::string& token : vocabulary.special) special_ids.insert(vocabulary.added.at(token));
     if (vocabulary.ignore_merges) {
       for (const TokenTable::Entry& entry : vocabulary.model.entries()) {
         if (const auto bytes = bytes_of_token(vocabulary.model.text(entry))) {
@@ -185,6 +185,7 @@ struct JsonTokenizer::Parts {
   TextCutter cutter;
   BeginAndEnd ends;
   std::string identity;
+  std::unordered_set<int32_t> special_ids;
   std::unordered_map<std::string, int32_t> whole_pieces;  // with ignore_merges
   std::mutex mutex;
   std::vector<std::unique_ptr<Work>> idle;  // as many as there were calls at the same time
@@ -284,6 +285,10 @@ int32_t JsonTokenizer::begin_id() const {
 }
 int32_t JsonTokenizer::end_id() const {
   return parts_->ends.end;
+}
+
+bool JsonTokenizer::is_special(int32_t id) const {
+  return Tokenizer::is_special(id) || parts_->special_ids.contains(id);
 }
 
 void JsonTokenizer::encode(std::string_view text, std::vector<int32_t>& ids) const {

@@ -28,6 +28,7 @@ class JsonTokenizer final : public Tokenizer {
   std::string identity() const override;
   int32_t begin_id() const override;
   int32_t end_id() const override;
+  bool is_special(int32_t id) const override;
   void encode(std::string_view text, std::vector<int32_t>& ids) const override;
   size_t last_cut(std::string_view text, size_t from) const override;
   std::string_view decode(int32_t id) const override;  // empty also for an id that no token has

@@ -1,9 +1,9 @@
 #include "data/bpe/json_value.h"
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "data/positioned_file.h"
 #include "data/utf8.h"
 #include "tensor/check.h"
 
@@ -13,10 +13,10 @@ JsonValue::JsonValue(simdjson::dom::element value, const JsonValue& parent, std:
     : value_(value), place_(parent.place_), root_(false) {
   if (parent.root_) {
     place_ += ": ";
-  } else if (step[0] != '[') {
+  } else if (!step.starts_with('[')) {
     place_ += '.';
   }
-  place_ += step;
+  place_ += shown(step);
 }
 
 const char* JsonValue::type_name() const {
@@ -69,18 +69,43 @@ bool JsonValue::has(std::string_view key) const {
   return find(key, found) && !found.is_null();
 }
 
+bool JsonValue::contains(std::string_view key) const {
+  simdjson::dom::element found;
+  return find(key, found);
+}
+
 JsonValue JsonValue::operator[](std::string_view key) const {
   simdjson::dom::element found;
-  DLCM_CHECK_INPUT(find(key, found), place_, ": the field '", key, "' is missing");
+  DLCM_CHECK_INPUT(find(key, found), place_, ": the field '", shown(key), "' is missing");
   return {found, *this, key};
 }
 
-std::vector<JsonValue> JsonValue::elements() const {
-  std::vector<JsonValue> elements;
-  for (const auto element : array()) {
-    elements.push_back(JsonValue(element, *this, concat("[", elements.size(), "]")));
+// Counted, as simdjson's own count ends at 2^24 - 1.
+size_t JsonValue::size() const {
+  const simdjson::dom::array elements = array();
+  return static_cast<size_t>(std::distance(elements.begin(), elements.end()));
+}
+
+JsonElements JsonValue::elements() const {
+  return JsonElements(*this);
+}
+
+std::unordered_map<std::string_view, JsonValue> JsonValue::fields() const {
+  std::unordered_map<std::string_view, JsonValue> fields;
+  for (const auto field : object()) {
+    fields.insert_or_assign(field.key, JsonValue(field.value, *this, field.key));
   }
-  return elements;
+  return fields;
+}
+
+JsonValue JsonElements::Iterator::operator*() const {
+  return {*at_, of_->parent_, "[" + std::to_string(index_) + "]"};
+}
+
+JsonElements::Iterator& JsonElements::Iterator::operator++() {
+  ++at_;
+  ++index_;
+  return *this;
 }
 
 JsonValue JsonValue::element(size_t i) const {
@@ -140,12 +165,26 @@ std::string shown(std::string_view text) {
 
 namespace {
 
+constexpr int kMostLevels = simdjson::DEFAULT_MAX_DEPTH;
+
+[[noreturn]] void refuse_depth(const std::string& path) {
+  throw InputError(concat("'", path, "': values are nested in more than ", kMostLevels,
+                          " levels, which no such file needs: it is damaged, copy it again"));
+}
+
 // What is wrong, by the library that says it well; where nothing is, the same without what simdjson does not
 // take: whole numbers of more than 64 bits (as of model_max_length in many a tokenizer_config.json) become
-// others.
+// others. Writing recurses, so that depth is limited here too.
 std::string diagnosed(const std::string& path, const std::string& bytes) {
+  const auto limit_depth = [&](int depth, nlohmann::json::parse_event_t, const nlohmann::json&) {
+    if (depth > kMostLevels) refuse_depth(path);
+    return true;
+  };
+  const size_t zero = bytes.find('\0');  // the library would take it for the end
+  DLCM_CHECK_INPUT(zero == std::string::npos, "'", path, "': not JSON: byte ", zero,
+                   " is zero; is the file whole? If not, copy it again");
   try {
-    return nlohmann::json::parse(bytes).dump();
+    return nlohmann::json::parse(bytes, limit_depth).dump();
   } catch (const nlohmann::json::exception& error) {
     constexpr size_t kMost = 200;
     std::string reason = error.what();
@@ -161,26 +200,20 @@ std::string diagnosed(const std::string& path, const std::string& bytes) {
 }  // namespace
 
 JsonDocument::JsonDocument(const std::string& path, const std::string& bytes) : path_(path) {
-  if (parser_.parse(bytes).error() == simdjson::SUCCESS) return;
-  const auto error = parser_.parse(diagnosed(path, bytes)).error();
+  auto error = parser_.parse(bytes).error();
+  if (error == simdjson::SUCCESS) return;
+  if (error == simdjson::DEPTH_ERROR) refuse_depth(path);
+  error = parser_.parse(diagnosed(path, bytes)).error();
   DLCM_CHECK_INPUT(error == simdjson::SUCCESS, "'", path,
                    "': not JSON that can be read: ", simdjson::error_message(error));
 }
 
 std::string read_file(const std::string& path, size_t most_bytes) {
-  std::ifstream file(path, std::ios::binary);
-  std::string bytes;
-  DLCM_CHECK_INPUT(file.is_open() && file.peek() != std::ifstream::traits_type::eof(), "'", path,
-                   "': there is no such file, or it is empty");
-  file.seekg(0, std::ios::end);
-  const auto size = static_cast<std::streamoff>(file.tellg());
-  DLCM_CHECK_INPUT(size >= 0 && static_cast<size_t>(size) <= most_bytes, "'", path, "': ", size,
-                   " bytes, expected at most ", most_bytes);
-  bytes.resize(static_cast<size_t>(size));
-  file.seekg(0);
-  file.read(bytes.data(), size);
-  DLCM_CHECK(file.gcount() == size, "'", path, "': cannot be read");
-  return bytes;
+  const PositionedFile file(path);
+  DLCM_CHECK_INPUT(file.bytes() > 0, "'", path, "' is empty: copy the file again");
+  DLCM_CHECK_INPUT(file.bytes() <= most_bytes, "'", path, "': ", file.bytes(), " bytes, expected at most ",
+                   most_bytes);
+  return file.text(0, file.bytes());
 }
 
 }  // namespace dlcm::data

@@ -172,8 +172,7 @@ void Normalizer::add(const JsonValue& field, int depth) {
   }
   if (type == "Sequence") {
     if (depth == kMaxDepth) field.refuse(concat("more than ", kMaxDepth, " Sequences in each other"));
-    const JsonValue list = field["normalizers"];
-    for (size_t i = 0; i < list.size(); ++i) add(list.element(i), depth + 1);
+    for (const JsonValue& step : field["normalizers"].elements()) add(step, depth + 1);
   } else if (type == "Lowercase") {
     steps_.emplace_back(lowercase);
   } else if (type == "Strip") {

@@ -84,8 +84,10 @@ PreTokenizer::PreTokenizer(const JsonValue& field) {
   std::vector<std::string_view> expressions;
   if (field.type() == "Sequence") {
     const JsonValue list = field["pretokenizers"];
-    if (list.size() == 0) list.refuse("it is empty; supported are those that end in ByteLevel");
-    for (size_t i = 0; i < list.size(); ++i) add(list.element(i), i + 1 == list.size(), expressions);
+    const size_t count = list.size();
+    if (count == 0) list.refuse("it is empty; supported are those that end in ByteLevel");
+    size_t done = 0;
+    for (const JsonValue& step : list.elements()) add(step, ++done == count, expressions);
   } else {
     add(field, true, expressions);
   }

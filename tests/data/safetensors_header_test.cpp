@@ -183,6 +183,10 @@ TEST_CASE("safetensors header: tensors, metadata and their keys that are there t
 TEST_CASE("safetensors header: shapes that overflow or do not fit the bytes") {
   CHECK(shape_refusal("[2]") == "no exception");
   CHECK(shape_refusal("[1,2,1]") == "no exception");
+  std::string many = "[2";
+  for (int i = 1; i < 32; ++i) many += ",1";
+  CHECK(shape_refusal(many + "]") == "no exception");
+  CHECK(shape_refusal(many + ",1]") == ": tensor 'a': field 'shape' has more than 32 numbers");
   CHECK(shape_refusal("[3]") == ": tensor 'a' has 8 bytes, expected 12: its shape has 3 elements of F32");
   CHECK(shape_refusal("[]") == ": tensor 'a' has 8 bytes, expected 4: its shape has 1 elements of F32");
   CHECK(shape_refusal("[0]") == ": tensor 'a' has 8 bytes, expected 0: its shape has 0 elements of F32");

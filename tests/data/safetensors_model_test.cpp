@@ -101,13 +101,14 @@ TEST_CASE("safetensors model: a file that is missing or damaged") {
   CHECK(refusal(missing.folder.path()) == "'" + (missing.folder / "3.safetensors") + "' is missing: '" +
                                               (missing.folder / kIndex) + "' says that tensor 'c' is in it");
   const Shards damaged(R"({"a":"1.safetensors","b":"2.safetensors"})");
+  const std::string named = "; '" + (damaged.folder / kIndex) + "' says that tensor 'b' is in it";
   write_bytes(damaged.folder / "2.safetensors", safetensors_file("{}", "x"));
-  CHECK(refusal(damaged.folder.path()) ==
-        "'" + (damaged.folder / "2.safetensors") + "': 1 bytes behind the last tensor belong to none");
+  CHECK(refusal(damaged.folder.path()) == "'" + (damaged.folder / "2.safetensors") +
+                                              "': 1 bytes behind the last tensor belong to none" + named);
   std::filesystem::remove(damaged.folder / "2.safetensors");
   std::filesystem::create_directory(damaged.folder / "2.safetensors");
   CHECK(refusal(damaged.folder.path()) ==
-        "cannot read '" + (damaged.folder / "2.safetensors") + "': it is not a file");
+        "cannot read '" + (damaged.folder / "2.safetensors") + "': it is not a file" + named);
 }
 
 TEST_CASE("safetensors model: nothing to open") {

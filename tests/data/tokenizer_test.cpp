@@ -30,7 +30,7 @@ TEST_CASE("tokenizer: bytes and back") {
 TEST_CASE("tokenizer: found by name and by identity, others refused by name") {
   CHECK(load_tokenizer("bytes")->vocab_size() == 257);
   CHECK(contains(message_of<InputError>([] { load_tokenizer("my/tokenizer.json"); }),
-                 "'my/tokenizer.json': there is no such file"));
+                 "cannot read 'my/tokenizer.json': No such file"));
   CHECK(contains(message_of<InputError>([] { load_tokenizer("words"); }), "'words' is unknown"));
   const std::string identity = ByteTokenizer().identity();
   CHECK(identity.starts_with("bytes sha256="));

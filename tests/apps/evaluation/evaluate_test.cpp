@@ -143,6 +143,11 @@ TEST_CASE("evaluate: data of another tokenizer is refused") {
   CHECK_NOTHROW(require_same_tokenizer(reader, {257, either, "m"}, "d"));
   CHECK_THROWS_WITH_AS(require_same_tokenizer(reader, {257, {"words sha256=0"}, "m.h5"}, "d.h5"),
                        doctest::Contains("'d.h5' was made with tokenizer 'bytes sha256="), InputError);
+  // Where it is not known, the number of ids is looked at alone.
+  CHECK_NOTHROW(require_same_tokenizer(reader, {257, {}, "m"}, "d"));
+  CHECK_THROWS_WITH_AS(require_same_tokenizer(reader, {256, {}, "m.h5"}, "d.h5"),
+                       doctest::Contains("'d.h5' has a vocabulary of 257 ids, but 'm.h5' of 256"),
+                       InputError);
 }
 
 TEST_CASE("evaluation dump: what was predicted, token by token") {

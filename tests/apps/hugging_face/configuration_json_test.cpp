@@ -20,6 +20,7 @@ TEST_CASE("configuration as JSON: every key in its table; the first that differs
   CHECK(first_difference(text, text).empty());
   config.model.token.width = 98;
   CHECK(first_difference(text, configuration_json(config)) == "/model/token/width");
+  CHECK(first_difference("3", text) == "/");
 }
 
 }  // namespace

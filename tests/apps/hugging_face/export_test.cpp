@@ -110,6 +110,30 @@ TEST_CASE("export: a DLCM read back is the same to the bit, its configuration in
   CHECK(stored["configuration"]["train"]["context"] == 32);
 }
 
+TEST_CASE("export: a DLCM's config.json that says something else than config.toml is refused") {
+  const Place place;
+  write_model(place, ModelKind::dlcm);
+  export_model(load_model(place.checkpoint), to(place.output));
+  const json whole = config_of(place.output);
+  const auto refusal = [&](const char* key, const json& value) {
+    json changed = whole;
+    changed[json::json_pointer(key)] = value;
+    test::write_bytes(place.output + "/config.json", changed.dump());
+    return test::message_of<InputError>([&] { load_description(place.output); });
+  };
+  CHECK(refusal("/vocab_size", whole["vocab_size"]) == "no exception");
+  const std::string end = " is not that of '" + place.output + "/config.toml': both hold the configuration";
+  const auto named = [&](const std::string& message, const std::string& part) {
+    CHECK_MESSAGE(contains(message, "/config.json': " + part), message);
+  };
+  named(refusal("/configuration/model/concept/width", 26), "configuration: /model/concept/width" + end);
+  named(refusal("/configuration/unknown", 1), "configuration: /unknown" + end);
+  named(refusal("/configuration", 3), "configuration: expected an object, found number");
+  named(refusal("/configuration", nullptr), "configuration: expected an object, found null");
+  named(refusal("/vocab_size", 3), "vocab_size: 3" + end);
+  named(refusal("/vocab_size", "257"), "vocab_size: expected a whole number, found string");
+}
+
 TEST_CASE("export: in bf16 the weights take half the bytes and are the rounded ones") {
   const Place place;
   write_model(place, ModelKind::transformer, false, false);
@@ -191,6 +215,16 @@ TEST_CASE("export: a model whose tokenizer is nowhere") {
   REQUIRE(notes.size() == 1);
   CHECK(contains(notes[0], "warning: the tokenizer 'words sha256=1' is not beside"));
   CHECK(load_model(place.output).model != nullptr);
+}
+
+TEST_CASE("export: a folder without a tokenizer") {
+  const Place place;
+  const FolderCopy folder("tied_shards");
+  folder.remove("tokenizer.json");
+  const auto notes = export_model(load_model(folder.path()), to(place.output));
+  REQUIRE(notes.size() == 1);
+  CHECK(notes[0] ==
+        "warning: '" + folder.path() + "' has no tokenizer.json: the folder has none; --tokenizer names it");
 }
 
 TEST_CASE("program export: exit codes and one line each") {

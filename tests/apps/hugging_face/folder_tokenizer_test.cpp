@@ -1,5 +1,7 @@
 #include "apps/hugging_face/folder_tokenizer.h"
 
+#include <chrono>
+
 #include <doctest/doctest.h>
 
 #include "tests/apps/hugging_face/folders.h"
@@ -48,11 +50,44 @@ TEST_CASE("folder tokenizer: prompts begin as the post-processor says") {
       message);
 }
 
+TEST_CASE("folder tokenizer: a token in front that the model does not have is named") {
+  const FolderCopy folder("bf16");
+  json post_processor = begin_template(false);
+  for (auto& [name, token] : post_processor["special_tokens"].items()) token["ids"] = {9000};
+  folder.set("tokenizer.json", "post_processor", post_processor);
+  const std::string message = test::message_of<InputError>([&] { begin_of(folder); });
+  CHECK_MESSAGE(contains(message, "/tokenizer.json': post_processor.special_tokens."), message);
+  CHECK_MESSAGE(contains(message, ".ids[0]: found 9000, allowed are 0 to 272"), message);
+}
+
+TEST_CASE("folder tokenizer: a template of many tokens takes time linear in them") {
+  const FolderCopy folder("bf16");
+  json post_processor = begin_template(false);
+  constexpr int kCount = 100'000;
+  for (int i = 0; i < kCount; ++i) {
+    const std::string name = concat("t", i);
+    post_processor["single"].push_back({{"SpecialToken", {{"id", name}, {"type_id", 0}}}});
+    post_processor["special_tokens"][name] = {{"id", name}, {"ids", {1}}, {"tokens", {name}}};
+  }
+  std::swap(post_processor["single"][1], post_processor["single"].back());  // the text comes last
+  folder.set("tokenizer.json", "post_processor", post_processor);
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(begin_of(folder).size() == kCount + 1);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
+  post_processor["special_tokens"].erase("t7");
+  folder.set("tokenizer.json", "post_processor", post_processor);
+  const std::string message = test::message_of<InputError>([&] { begin_of(folder); });
+  CHECK_MESSAGE(contains(message, "post_processor.single[9]: the token 't7' is not one of special_tokens"),
+                message);
+}
+
 TEST_CASE("folder tokenizer: it must be the model's") {
   const FolderCopy folder("bf16");
   folder.set("config.json", "vocab_size", 200);
   std::string message = test::message_of<InputError>([&] { begin_of(folder); });
-  CHECK_MESSAGE(contains(message, "has 270 ids, the model 200: it is not the model's tokenizer"), message);
+  CHECK_MESSAGE(message == concat("'", folder / "tokenizer.json", "' has 270 ids, but the model in '",
+                                  folder.path(), "' 200: it is not the model's tokenizer"),
+                message);
 
   const FolderCopy other("bf16");
   other.set("tokenizer.json", "post_processor", begin_template(false));

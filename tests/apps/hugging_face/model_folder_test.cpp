@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include "apps/generation/generator.h"
 #include "autograd/tape.h"
@@ -108,7 +109,8 @@ TEST_CASE("model folder: ids beyond the tokenizer's stand for nothing, a text en
   const auto tokenizer = tokenizer_of(load_model(folder.path()));
   CHECK(tokenizer->vocab_size() == 273);
   CHECK(tokenizer->decode(272).empty());
-  CHECK(tokenizer->decode(34).empty());
+  CHECK(tokenizer->decode(0) == "<|endoftext|>");
+  CHECK(tokenizer->decode(34) == "A");  // no special token: a part of the text that it ends
   CHECK(tokenizer->decode(35) == "B");
   CHECK_THROWS_AS(tokenizer->decode(273), InputError);
   CHECK(tokenizer->prompt_begin().empty());
@@ -116,7 +118,9 @@ TEST_CASE("model folder: ids beyond the tokenizer's stand for nothing, a text en
   CHECK_FALSE(tokenizer->ends_text(0));
   folder.remove("generation_config.json");
   folder.set("config.json", "eos_token_id", 0);
-  CHECK(tokenizer_of(load_model(folder.path()))->ends_text(0));
+  const auto other = tokenizer_of(load_model(folder.path()));
+  CHECK(other->ends_text(0));
+  CHECK(other->decode(0).empty());
   folder.set("config.json", "eos_token_id", nullptr);
   CHECK_FALSE(tokenizer_of(load_model(folder.path()))->ends_text(1));
 }
@@ -179,8 +183,7 @@ TEST_CASE("model folder: bad configurations are named") {
   test::write_bytes(folder / "config.json", "{\"model_type\": qwen3}");
   CHECK_MESSAGE(contains(refusal(folder), "config.json': not JSON"), refusal(folder));
   test::write_bytes(folder / "config.json", "");
-  CHECK_MESSAGE(contains(refusal(folder), "config.json': there is no such file, or it is empty"),
-                refusal(folder));
+  CHECK_MESSAGE(contains(refusal(folder), "config.json' is empty"), refusal(folder));
   test::write_bytes(folder / "config.json", "[]");
   CHECK_MESSAGE(contains(refusal(folder), "expected an object"), refusal(folder));
   test::write_bytes(folder / "config.json", R"({"model_type": "llama"})");
@@ -191,6 +194,29 @@ TEST_CASE("model folder: bad configurations are named") {
   const FolderCopy generation("bf16");
   test::write_bytes(generation / "generation_config.json", R"({"eos_token_id": "end"})");
   CHECK_MESSAGE(contains(refusal(generation), "eos_token_id: expected a whole number"), refusal(generation));
+  generation.set("generation_config.json", "eos_token_id", {1, 273});
+  const std::string beyond = "_config.json': eos_token_id[1]: found 273, allowed are 0 to 272";
+  CHECK_MESSAGE(contains(refusal(generation), beyond), refusal(generation));
+  generation.remove("generation_config.json");
+  generation.set("config.json", "eos_token_id", 273);
+  CHECK_MESSAGE(contains(refusal(generation), "/config.json': eos_token_id: found 273"), refusal(generation));
+}
+
+TEST_CASE("model folder: a named pipe or a folder in a file's place is refused at once") {
+  for (const char* name :
+       {"config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
+    const FolderCopy folder("bf16");
+    const auto message = [&] {
+      return test::message_of<InputError>([&] { tokenizer_of(load_description(folder.path())); });
+    };
+    const std::string expected = concat("cannot read '", folder / name, "': it is not a file");
+    if (std::filesystem::exists(folder / name)) folder.remove(name);
+    REQUIRE(mkfifo((folder / name).c_str(), 0600) == 0);
+    CHECK(message() == expected);
+    folder.remove(name);
+    std::filesystem::create_directory(folder / name);
+    CHECK(message() == expected);
+  }
 }
 
 TEST_CASE("programs take a model folder") {
@@ -220,12 +246,23 @@ TEST_CASE("programs take a model folder") {
     CHECK(std::count(run.errors.begin(), run.errors.end(), '\n') == 1);
     CHECK_MESSAGE(contains(run.errors, part), run.errors);
   };
+  const auto refused_source = [&](const std::string& file) {
+    check_refused(test::run_program("generate", "--checkpoint '" + file + "'"), 2,
+                  "is a file of a model's folder: give the folder, '" + folder.path() + "'");
+  };
+  refused_source(folder / "config.json");
+  refused_source(folder / "model-00001-of-00003.safetensors");
   refused("generate", "--prompt ''", "prompt 1 is empty, and the model's tokenizer puts no token in front");
   refused("segment", "text", "the model is a transformer, which has no concepts");
   folder.remove("tokenizer.json");
   refused("generate", "--prompt a",
           "has no tokenizer.json: put the model's there, or name it by --tokenizer");
-  refused("evaluate", "--data '" + data / "train-00000.h5" + "'", "has no tokenizer.json");
+  const test::ProgramRun unknown =
+      test::run_program("evaluate", model + "--data '" + data / "train-00000.h5" + "'");
+  CHECK(unknown.code == 0);
+  CHECK(unknown.output == evaluated.output);
+  CHECK_MESSAGE(contains(unknown.errors, "evaluate: note: '" + folder.path() + "' has no tokenizer.json"),
+                unknown.errors);
   const test::ProgramRun named =
       test::run_program("generate", model + "--tokenizer '" + test::golden_folder("bf16") +
                                         "/tokenizer.json' --prompt a --max-tokens 1");

@@ -67,11 +67,21 @@ TEST_CASE("qwen3 config: what is left out, and the keys of transformers 5") {
   CHECK(model.rope_base == 10000);
   CHECK_FALSE(model.tied_embeddings);
   config["rope_parameters"] = {{"rope_theta", 5e6}, {"rope_type", "default"}};
-  config["layer_types"] = json::array({"full_attention", "full_attention"});
+  config["layer_types"] = std::vector<std::string>(28, "full_attention");
   CHECK(read(config).model.rope_base == 5e6);
   config["rope_parameters"].erase("rope_theta");
   config["rope_theta"] = 7e5;
   CHECK(read(config).model.rope_base == 7e5);
+}
+
+TEST_CASE("qwen3 config: without key and value heads, as transformers takes it") {
+  json config = published();
+  config["num_key_value_heads"] = nullptr;
+  CHECK(read(config).model.token.kv_heads == 16);
+  config.erase("num_key_value_heads");
+  CHECK(contains(test::message_of<InputError>([&] { read(config); }), "model.token.kv_heads = 32"));
+  config["num_attention_heads"] = 64;
+  CHECK(read(config).model.token.kv_heads == 32);
 }
 
 TEST_CASE("qwen3 config: what ours does not compute is refused by its key") {
@@ -86,12 +96,16 @@ TEST_CASE("qwen3 config: what ours does not compute is refused by its key") {
       {"hidden_act", "gelu", "hidden_act: 'gelu' is not supported; supported: silu"},
       {"attention_bias", true, "attention_bias: true is not supported"},
       {"use_sliding_window", true, "use_sliding_window: true is not supported"},
-      {"layer_types", json::array({"full_attention", "sliding_attention"}),
-       "layer_types[1]: 'sliding_attention' is not supported"},
+      {"layer_types", std::vector<std::string>(28, "sliding_attention"),
+       "layer_types[0]: 'sliding_attention' is not supported"},
+      {"layer_types", json::array({"full_attention"}),
+       "layer_types: there are 1, expected 28, as num_hidden_layers says"},
+      {"layer_types", std::vector<std::string>(300'000, "full_attention"), "there are 300000, expected 28"},
       {"rope_scaling", {{"rope_type", "yarn"}, {"factor", 4.0}}, "rope_scaling"},
       {"rope_scaling",
        {{"type", "linear"}},
        "rope_scaling.type: 'linear' is not supported; supported: default"},
+      {"architectures", std::vector<std::string>(300'000, "Qwen3"), "... is not supported; supported"},
       {"rope_parameters",
        {{"rope_type", "default"}, {"factor", 4.0}},
        "rope_parameters.factor: is not supported"},

@@ -1,10 +1,12 @@
 #include "apps/hugging_face/tokenizer_files.h"
 
+#include <chrono>
 #include <nlohmann/json.hpp>
 
 #include <doctest/doctest.h>
 
 #include "data/atomic_file.h"
+#include "data/bpe/tokenizer_file.h"
 #include "tests/apps/hugging_face/folders.h"
 
 using namespace dlcm;
@@ -74,7 +76,25 @@ TEST_CASE("tokenizer files: a tokenizer.json with the begin token in front, othe
   CHECK(config["tokenizer_class"] == "PreTrainedTokenizerFast");
   CHECK(config["model_max_length"] == 512);
 
+  // The order of the keys, too.
+  const std::string written = nlohmann::ordered_json::parse(test::read_bytes(file))["model"].dump();
+  CHECK(contains(files.tokenizer, "\"model\":" + written));
+
   model.tokenizer = "tokenizer.json sha256=1";
   CHECK(contains(test::message_of<InputError>([&] { made_tokenizer_files(model, file); }),
                  "but the tokenizer of"));
+}
+
+TEST_CASE("tokenizer files: a large vocabulary takes time linear in it") {
+  const test::TemporaryFolder folder;
+  json file = json::parse(data::bytes_tokenizer_json("<|endoftext|>"));
+  file["added_tokens"][0]["content"] = "<s>";
+  file["added_tokens"][0]["id"] = 150'000;
+  for (int id = 256; id < 150'000; ++id) file["model"]["vocab"][concat("token", id)] = id;
+  data::write_file(folder / data::kTokenizerFile, file.dump());
+  LoadedModel model;
+  model.tokenizer = data::load_tokenizer(folder / data::kTokenizerFile)->identity();
+  const auto begin = std::chrono::steady_clock::now();
+  CHECK(made_tokenizer_files(model, folder / data::kTokenizerFile).begin == 150'000);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(10));
 }

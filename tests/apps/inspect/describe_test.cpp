@@ -95,8 +95,39 @@ TEST_CASE("inspect: a model folder") {
   const ProgramRun whole = run_program("inspect", "'" + folder.path() + "'");
   CHECK(whole.code == 0);
   CHECK(whole.output == out.str());
+  check_refused(run_program("inspect", "'" + folder / "model-00001-of-00003.safetensors" + "'"), 2,
+                "is a file of a model's folder: give the folder, '" + folder.path() + "'");
   folder.remove("model-00001-of-00003.safetensors");
   const ProgramRun lost = run_program("inspect", "'" + folder.path() + "'");
   CHECK(lost.code == 2);
   CHECK(contains(lost.errors, "model-00001-of-00003.safetensors' is missing"));
+}
+
+TEST_CASE("inspect: a model folder whose tokenizer generate would refuse") {
+  const auto message = [](const FolderCopy& folder) {
+    std::ostringstream out;
+    return message_of<InputError>([&] { apps::describe_folder(out, folder.path()); });
+  };
+  const FolderCopy cut("bf16");
+  CHECK(message(cut) == "no exception");
+  std::filesystem::resize_file(cut / "tokenizer.json", 1000);
+  CHECK_MESSAGE(contains(message(cut), "/tokenizer.json': not JSON"), message(cut));
+  const FolderCopy behind("bf16");
+  behind.set("tokenizer.json", "post_processor", {{"type", "RobertaProcessing"}});
+  CHECK_MESSAGE(contains(message(behind), "post_processor: 'RobertaProcessing' is not supported"),
+                message(behind));
+  const FolderCopy larger("bf16");
+  nlohmann::json tokenizer = larger.json("tokenizer.json");
+  for (int id = 270; id < 275; ++id) {
+    nlohmann::json token = tokenizer["added_tokens"][0];
+    token["content"] = concat("<more", id, ">");
+    token["id"] = id;
+    tokenizer["added_tokens"].push_back(token);
+  }
+  larger.write("tokenizer.json", tokenizer);
+  CHECK_MESSAGE(contains(message(larger), "/tokenizer.json' has 275 ids, but the model in '"),
+                message(larger));
+  const FolderCopy none("bf16");
+  none.remove("tokenizer.json");
+  CHECK(message(none) == "no exception");
 }
