@@ -359,7 +359,10 @@ void Run::go() {
   progress_ = std::make_unique<Progress>(step_, steps);
   cursor_ = input_.loader->cursor();
   saver_->prepare(checkpoint());
-  if (saved_step_ == kNoStep) start_save();  // the source may change or go
+  if (saved_step_ == kNoStep) {  // on the disk before the first step: the source may change or go
+    start_save();
+    if (saver_->busy()) take(saver_->wait());
+  }
   steps_ = std::make_unique<data::StepReader>(*input_.loader);
   while (step_ < steps && !stop_requested()) {
     train_step();

@@ -1,6 +1,8 @@
 #include "apps/training/run_folder.h"
 
+#include <chrono>
 #include <csignal>
+#include <thread>
 
 #include <doctest/doctest.h>
 #include <sys/mount.h>
@@ -137,8 +139,11 @@ TEST_CASE("run folder: held until it is let go") {
 
 TEST_CASE("a run whose lost folder another train has taken ends, and leaves that one's files alone") {
   const TrainingPlace place;
-  Process process = place.start("run", {"--set", "schedule.steps=100000"});
-  REQUIRE(wait_until(process, [&] { return place.metrics_lines("run") >= 3; }));
+  // Steps of some milliseconds, so that it is halted within one, and not while it writes.
+  Process process = place.start("run", {"--set", "schedule.steps=100000", "--set", "train.batch_tokens=9600",
+                                        "--set", "train.checkpoint_every=100000"});
+  REQUIRE(wait_until(process, [&] { return place.metrics_lines("run") >= 2; }));
+  std::this_thread::sleep_for(std::chrono::milliseconds(2));
   process.signal(SIGSTOP);
   fs::rename(place.folder / "run", place.folder / "moved");
   const RunFolder other(place.folder / "run", Resume::no);
