@@ -14,9 +14,9 @@ namespace dlcm::data {
 namespace {
 
 constexpr uint32_t kNone = PairRanks::kNone;
-constexpr size_t kWindow = 80;  // bytes of the first
-constexpr size_t kOverlap = 6;  // ids of a window that are left to the next: merges seldom reach further
-constexpr size_t kFewest = 3;   // ids of a window that does not end the piece
+constexpr size_t kWindow = 120;  // bytes of the first
+constexpr size_t kOverlap = 6;   // ids of a window that are left to the next: merges seldom reach further
+constexpr size_t kFewest = 3;    // ids of a window that does not end the piece
 
 constexpr auto kPlaces = [] {
   std::array<uint8_t, BytePairs::kMostShort + 3> places{};
@@ -188,8 +188,9 @@ void BytePairs::merge_all_of(uint32_t rank, size_t at, Work& work) const {
 // long, and so are the windows.
 void BytePairs::merge_window(std::string_view text, Work& work) const {
   constexpr std::ptrdiff_t kRepeats = 4;
+  constexpr size_t kFewIds = 32;  // are merged one by one as quickly
   start(text, work);
-  while (work.ids.size() > kMostShort) {
+  while (work.ids.size() > kFewIds) {
     work.scanned += 2 * work.ids.size();
     const auto least = std::min_element(work.ranks.begin(), work.ranks.end());
     const uint32_t rank = *least;
