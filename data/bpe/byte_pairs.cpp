@@ -4,7 +4,6 @@
 #include <bit>
 #include <cstring>
 #include <functional>
-#include <limits>
 #include <utility>
 
 #include "data/bpe/unicode_classes.h"
@@ -14,28 +13,31 @@
 namespace dlcm::data {
 namespace {
 
-constexpr uint32_t kNone = std::numeric_limits<uint32_t>::max();
-constexpr uint64_t kEmpty = std::numeric_limits<uint64_t>::max();
-constexpr size_t kShort = 64;   // ids up to which the scan is quicker
-constexpr size_t kWindow = 80;  // bytes of the first
-constexpr size_t kOverlap = 6;  // ids of a window that are left to the next: merges seldom reach further
-constexpr size_t kBlock = 16;
-constexpr size_t kFewest = 3;  // ids of a window that does not end the piece
-constexpr int kFilterBits = 21;
-constexpr int kFilterShift = 64 - kFilterBits;
+constexpr uint32_t kNone = PairRanks::kNone;
+constexpr size_t kWindow = 120;  // bytes of the first
+constexpr size_t kOverlap = 6;   // ids of a window that are left to the next: merges seldom reach further
+constexpr size_t kFewest = 3;    // ids of a window that does not end the piece
 
-// to[i] = to[i + 1] for a block: a vector register or a few, where a loop up to the end has a branch for
-// each.
-template <class Number>
-void move_down(Number* to) {
-  std::array<Number, kBlock> block;
-  std::memcpy(block.data(), to + 1, sizeof(block));
-  std::memcpy(to, block.data(), sizeof(block));
-}
+constexpr auto kPlaces = [] {
+  std::array<uint8_t, BytePairs::kMostShort + 3> places{};
+  for (size_t i = 0; i < places.size(); ++i) places[i] = static_cast<uint8_t>(i);
+  return places;
+}();
 
-uint64_t hash_of(uint64_t key) {
-  key *= 0x9E3779B97F4A7C15ULL;
-  return (key ^ key >> 32) * 0xD6E8FEB86659FD93ULL;
+// In vectors the loads would wait for the numbers that were stored one by one just before.
+#if defined(__GNUC__) && !defined(__clang__)
+__attribute__((optimize("no-tree-vectorize")))
+#endif
+uint32_t
+least_of(const uint32_t* keys, size_t count) {
+  uint32_t a = keys[0], b = keys[1], c = keys[2], d = keys[3];
+  for (size_t i = 4; i < count; i += 4) {
+    a = std::min(a, keys[i]);
+    b = std::min(b, keys[i + 1]);
+    c = std::min(c, keys[i + 2]);
+    d = std::min(d, keys[i + 3]);
+  }
+  return std::min(std::min(a, b), std::min(c, d));
 }
 
 int32_t highest_id(const std::array<int32_t, 256>& byte_ids, std::span<const Merge> merges) {
@@ -70,25 +72,24 @@ std::vector<uint32_t> find_token_bytes(const std::array<int32_t, 256>& byte_ids,
 }  // namespace
 
 BytePairs::BytePairs(const std::array<int32_t, 256>& byte_ids, std::span<const Merge> merges)
-    : byte_ids_(byte_ids), byte_ranks_(size_t{256} * 256, kNone), filter_((size_t{1} << kFilterBits) / 64) {
-  const auto bits = [](int64_t highest) {
-    return static_cast<int>(std::bit_width(static_cast<uint64_t>(highest)));
-  };
-  id_bits_ = bits(highest_id(byte_ids, merges));
-  rank_bits_ = bits(static_cast<int64_t>(merges.size()));
-  DLCM_CHECK_INPUT(2 * id_bits_ + rank_bits_ < 64, "byte pairs: ", merges.size(), " merges of ids of ",
-                   id_bits_, " bits, fewer than ", int64_t{1} << (63 - 2 * id_bits_), " are possible");
-  const size_t slots = std::bit_ceil(std::max<size_t>(16, merges.size() * 4));
-  slots_.assign(slots, kEmpty);
-  shift_ = 64 - std::countr_zero(slots);
+    : byte_ids_(byte_ids),
+      byte_ranks_(size_t{256} * 256, kNone),
+      merges_(merges.size()),
+      ranks_(highest_id(byte_ids, merges), merges.size()) {
+  bool in_order = true;
   for (const Merge& merge : merges) {
-    set_rank(merge.left, merge.right, static_cast<uint32_t>(merged_.size()));
+    ranks_.set(merge.left, merge.right, static_cast<uint32_t>(merged_.size()));
+    in_order = in_order && merge.merged - merges[0].merged == static_cast<int32_t>(merged_.size());
     merged_.push_back(merge.merged);
+  }
+  if (in_order && !merges.empty()) {
+    first_merged_ = merged_[0];
+    merged_.clear();
   }
   for (size_t left = 0; left < 256; ++left) {
     for (size_t right = 0; right < 256; ++right) {
       if (byte_ids_[left] < 0 || byte_ids_[right] < 0) continue;
-      byte_ranks_[left * 256 + right] = rank_of(byte_ids_[left], byte_ids_[right]);
+      byte_ranks_[left * 256 + right] = ranks_.of(byte_ids_[left], byte_ids_[right]);
     }
   }
   token_bytes_ = find_token_bytes(byte_ids_, merges);
@@ -99,32 +100,6 @@ BytePairs::BytePairs(const std::array<int32_t, 256>& byte_ids, std::span<const M
     const bool one = work.ids.size() == 1 && highest > 0;
     return AloneResult{one ? work.ids[0] : -1, static_cast<uint32_t>(highest) - (one ? 1 : 0)};
   });
-}
-
-uint32_t BytePairs::rank_of(int32_t left, int32_t right) const {
-  const uint64_t key = key_of(left, right);
-  const uint64_t hash = hash_of(key);
-  const uint64_t bit = hash >> kFilterShift;
-  if ((filter_[bit / 64] >> (bit % 64) & 1) == 0) return kNone;
-  // The numbers of a pair differ from its key in the rank alone, from all others in more.
-  size_t slot = hash >> shift_;
-  while ((slots_[slot] ^ key) >> rank_bits_ != 0) {
-    if (slots_[slot] == kEmpty) return kNone;
-    slot = (slot + 1) & (slots_.size() - 1);
-  }
-  return static_cast<uint32_t>(slots_[slot] ^ key);
-}
-
-void BytePairs::set_rank(int32_t left, int32_t right, uint32_t rank) {
-  const uint64_t key = key_of(left, right);
-  const uint64_t hash = hash_of(key);
-  const uint64_t bit = hash >> kFilterShift;
-  filter_[bit / 64] |= uint64_t{1} << (bit % 64);
-  size_t slot = hash >> shift_;
-  while ((slots_[slot] ^ key) >> rank_bits_ != 0 && slots_[slot] != kEmpty) {
-    slot = (slot + 1) & (slots_.size() - 1);
-  }
-  slots_[slot] = key | rank;
 }
 
 // The token of a whole character at `at` and its size, -1 where its bytes are to be merged one by one.
@@ -139,8 +114,11 @@ int32_t BytePairs::whole_character(std::string_view piece, size_t at, size_t& by
 
 // The ids that merging begins with, bytes or whole characters, and the rank of each with the next.
 void BytePairs::start(std::string_view piece, Work& work) const {
-  work.ids.clear();
-  work.ranks.clear();
+  work.ids.resize(piece.size());
+  work.ranks.resize(piece.size());
+  int32_t* const ids = work.ids.data();
+  uint32_t* const ranks = work.ranks.data();
+  size_t count = 0;
   int previous_byte = -1;  // of the last id, where it is one
   for (size_t at = 0; at < piece.size();) {
     const auto byte = static_cast<unsigned char>(piece[at]);
@@ -151,21 +129,23 @@ void BytePairs::start(std::string_view piece, Work& work) const {
     at += whole ? bytes : 1;
     if (!whole) id = byte_ids_[byte];
     if (id < 0) continue;
-    if (!work.ids.empty()) {
+    if (count > 0) {
       const bool two_bytes = !whole && previous_byte >= 0;
-      work.ranks.push_back(two_bytes ? byte_ranks_[static_cast<size_t>(previous_byte) * 256 + byte]
-                                     : rank_of(work.ids.back(), id));
+      ranks[count - 1] = two_bytes ? byte_ranks_[static_cast<size_t>(previous_byte) * 256 + byte]
+                                   : ranks_.of(ids[count - 1], id);
     }
-    work.ids.push_back(id);
+    ids[count++] = id;
     previous_byte = whole ? -1 : byte;
   }
-  if (!work.ids.empty()) work.ranks.push_back(kNone);
+  if (count > 0) ranks[count - 1] = kNone;
+  work.ids.resize(count);
+  work.ranks.resize(count);
 }
 
 void BytePairs::encode(std::string_view piece, Work& work, std::vector<int32_t>& ids) const {
   if (piece.size() > 2 * kWindow && encode_windows(piece, work, ids)) return;
   start(piece, work);
-  if (work.ids.size() > kShort) return merge_long(work, ids);
+  if (work.ids.size() > kMostShort) return merge_long(work, ids);
   merge_short(work);
   ids.insert(ids.end(), work.ids.begin(), work.ids.end());
 }
@@ -194,9 +174,9 @@ void BytePairs::merge_all_of(uint32_t rank, size_t at, Work& work) const {
       continue;
     }
     i += 2;
-    ids[out] = merged_[rank];
-    ranks[out] = i < ids.size() ? rank_of(ids[out], ids[i]) : kNone;
-    if (out > 0) ranks[out - 1] = rank_of(ids[out - 1], ids[out]);
+    ids[out] = merged_of(rank);
+    ranks[out] = i < ids.size() ? ranks_.of(ids[out], ids[i]) : kNone;
+    if (out > 0) ranks[out - 1] = ranks_.of(ids[out - 1], ids[out]);
     goes_on = ranks[out] > rank && (out == 0 || ranks[out - 1] > rank);
   }
   work.scanned += ids.size() - at;
@@ -208,15 +188,22 @@ void BytePairs::merge_all_of(uint32_t rank, size_t at, Work& work) const {
 // long, and so are the windows.
 void BytePairs::merge_window(std::string_view text, Work& work) const {
   constexpr std::ptrdiff_t kRepeats = 4;
+  constexpr size_t kFewIds = 32;  // are merged one by one as quickly
   start(text, work);
-  while (work.ids.size() > kShort) {
+  while (work.ids.size() > kFewIds) {
     work.scanned += 2 * work.ids.size();
     const auto least = std::min_element(work.ranks.begin(), work.ranks.end());
     const uint32_t rank = *least;
     if (rank == kNone || std::count(least, work.ranks.end(), rank) < kRepeats) break;
     merge_all_of(rank, static_cast<size_t>(least - work.ranks.begin()), work);
   }
-  merge_short(work);
+  if (work.ids.size() <= kMostShort) {
+    merge_short(work);
+    return;
+  }
+  work.window.clear();
+  merge_long(work, work.window);
+  work.ids.swap(work.window);
 }
 
 // Whether the ids on both sides of the joint are those of their own bytes.
@@ -264,31 +251,51 @@ bool BytePairs::encode_windows(std::string_view piece, Work& work, std::vector<i
   return false;
 }
 
-// Merges work.ids; the highest rank of a merge, and one, 0 where there was none.
+// Merges work.ids, kMostShort at most; the highest rank of a merge, and one, 0 where there was none. A place
+// stays where it is, and a number that holds the rank of its pair above it: the least of all is the next
+// merge, the leftmost of several. At both ends is an id without pairs.
 size_t BytePairs::merge_short(Work& work) const {
-  size_t count = work.ids.size();
-  work.ids.resize(count + kBlock);
-  work.ranks.resize(count + kBlock, kNone);
-  int32_t* const symbols = work.ids.data();
-  uint32_t* const ranks = work.ranks.data();
-  size_t highest = 0;
-  while (count > 1) {
-    work.scanned += count;
-    const auto at = static_cast<size_t>(std::min_element(ranks, ranks + count - 1) - ranks);
-    const uint32_t rank = ranks[at];
-    if (rank == kNone) break;
-    highest = std::max<size_t>(highest, size_t{rank} + 1);
-    symbols[at] = merged_[rank];
-    --count;
-    for (size_t i = at + 1; i < count; i += kBlock) {
-      move_down(symbols + i);
-      move_down(ranks + i);
-    }
-    ranks[at] = at + 1 < count ? rank_of(symbols[at], symbols[at + 1]) : kNone;
-    if (at > 0) ranks[at - 1] = rank_of(symbols[at - 1], symbols[at]);
+  constexpr uint32_t kPlaceBits = 8;
+  constexpr uint32_t kNoRank = kNone >> kPlaceBits;
+  constexpr size_t kBlock = 4;
+  static_assert(kMostShort + 2 <= 1U << kPlaceBits);
+  const auto count = static_cast<uint32_t>(work.ids.size());
+  std::array<int32_t, kMostShort + 2> ids;
+  std::array<uint32_t, kMostShort + kBlock> keys;  // [place]: the rank of it and the next, the place
+  std::array<uint8_t, kMostShort + 2> next;        // [place]
+  std::array<uint8_t, kMostShort + 2> previous;
+  const size_t padded = (count + kBlock) / kBlock * kBlock;
+  ids[0] = ids[count + 1] = ranks_.no_id();
+  keys[0] = kNone;
+  for (uint32_t i = 0; i < count; ++i) ids[i + 1] = work.ids[i];
+  for (uint32_t i = 0; i < count; ++i) keys[i + 1] = work.ranks[i] << kPlaceBits | (i + 1);
+  for (uint32_t i = 0; i < count; i += 16) {
+    std::memcpy(next.data() + 1 + i, kPlaces.data() + 2 + i, 16);
+    std::memcpy(previous.data() + 1 + i, kPlaces.data() + i, 16);
   }
-  work.ids.resize(count);
-  work.ranks.resize(count);
+  std::fill(keys.begin() + count + 1, keys.begin() + static_cast<std::ptrdiff_t>(padded), kNone);
+  size_t highest = 0;
+  while (true) {
+    work.scanned += count;
+    const uint32_t least = least_of(keys.data(), padded);
+    const uint32_t rank = least >> kPlaceBits;
+    if (rank == kNoRank) break;
+    highest = std::max<size_t>(highest, size_t{rank} + 1);
+    const uint32_t place = least & ((1U << kPlaceBits) - 1);
+    const uint32_t taken = next[place];
+    const uint32_t behind = next[taken];
+    const uint32_t before = previous[place];
+    ids[place] = merged_of(rank);
+    keys[taken] = kNone;
+    next[place] = static_cast<uint8_t>(behind);
+    previous[behind] = static_cast<uint8_t>(place);
+    keys[place] = ranks_.of(ids[place], ids[behind]) << kPlaceBits | place;
+    keys[before] = ranks_.of(ids[before], ids[place]) << kPlaceBits | before;
+  }
+  size_t left = 0;
+  for (uint32_t place = 1; place <= count; place = next[place]) work.ids[left++] = ids[place];
+  work.ids.resize(left);
+  work.ranks.resize(left);
   return highest;
 }
 
@@ -297,7 +304,7 @@ size_t BytePairs::merge_short(Work& work) const {
 // merged from the left. Where a merge among them makes a pair of lower rank (none does in a vocabulary that
 // was trained), that one comes first.
 void BytePairs::merge_long(Work& work, std::vector<int32_t>& ids) const {
-  work.lists.resize(merged_.size(), kNone);
+  work.lists.resize(merges_, kNone);
   start_long(work);
   while (!work.rank_heap.empty() || !work.open.empty()) {
     if (work.open.empty() || (!work.rank_heap.empty() && work.rank_heap.front() <= work.open.back().rank)) {
@@ -371,17 +378,17 @@ void BytePairs::merge_at(uint32_t place, uint32_t rank, Work& work) const {
   const uint32_t taken = work.next[place];
   const uint32_t after = work.next[taken];
   const uint32_t before = work.previous[place];
-  work.ids[place] = merged_[rank];
+  work.ids[place] = merged_of(rank);
   work.ranks[taken] = kNone;
   work.next[place] = after;
   work.ranks[place] = kNone;
   if (after != kNone) {
     work.previous[after] = place;
-    work.ranks[place] = rank_of(work.ids[place], work.ids[after]);
+    work.ranks[place] = ranks_.of(work.ids[place], work.ids[after]);
     wait(place, work);
   }
   if (before != kNone) {
-    work.ranks[before] = rank_of(work.ids[before], work.ids[place]);
+    work.ranks[before] = ranks_.of(work.ids[before], work.ids[place]);
     wait(before, work);
   }
 }

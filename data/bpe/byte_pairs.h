@@ -8,6 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "data/bpe/pair_ranks.h"
+
 namespace dlcm::data {
 
 // The rank of a merge is its place in the list.
@@ -21,8 +23,8 @@ class BytePairs {
  public:
   // Ids are not negative. byte_ids: of each byte, -1 for one that the vocabulary lacks, which is left out of
   // the text. Of two merges of the same pair the later counts. The merged token must be longer than either
-  // part. Throws InputError where there are more merges than fit with two ids in 63 bits: of ids of 22 bits
-  // half a million.
+  // part. Throws InputError where there are more merges than PairRanks holds: of ids of 22 bits half a
+  // million.
   BytePairs(const std::array<int32_t, 256>& byte_ids, std::span<const Merge> merges);
 
   // Memory that calls leave to later ones; one for each thread.
@@ -51,9 +53,9 @@ class BytePairs {
   // Appends the ids of the piece, which has less than 2^32 bytes.
   void encode(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
 
-  // The ways of it, with the same result: in the square of the piece's length; in n log n; and in linear
-  // time, within the processor's cache, by windows that overlap. The last adds nothing and returns false
-  // where it would need a window of more than kMostWindow bytes.
+  // The ways of it, with the same result: in the square of the piece's length, which is kMostShort bytes at
+  // most; in n log n; and in linear time, within the processor's cache, by windows that overlap. The last
+  // adds nothing and returns false where it would need a window of more than kMostWindow bytes.
   //
   // Of windows: ids are those of a text if and only if each two neighbours are those of their own bytes. For
   // as long as no merge joins bytes of different ones of them, each merges as it does alone, lowest rank
@@ -63,14 +65,13 @@ class BytePairs {
   void encode_short(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
   void encode_long(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
   bool encode_windows(std::string_view piece, Work& work, std::vector<int32_t>& ids) const;
+  static constexpr size_t kMostShort = 128;
   static constexpr size_t kMostWindow = 4096;
 
  private:
-  uint64_t key_of(int32_t left, int32_t right) const {
-    return (static_cast<uint64_t>(left) << id_bits_ | static_cast<uint64_t>(right)) << rank_bits_;
+  int32_t merged_of(uint32_t rank) const {
+    return merged_.empty() ? first_merged_ + static_cast<int32_t>(rank) : merged_[rank];
   }
-  uint32_t rank_of(int32_t left, int32_t right) const;
-  void set_rank(int32_t left, int32_t right, uint32_t rank);
   void start(std::string_view piece, Work& work) const;
   int32_t whole_character(std::string_view piece, size_t at, size_t& bytes) const;
   size_t merge_short(Work& work) const;
@@ -90,13 +91,10 @@ class BytePairs {
 
   std::array<int32_t, 256> byte_ids_;
   std::vector<uint32_t> byte_ranks_;  // [left byte * 256 + right byte]
-  int id_bits_ = 0;
-  int rank_bits_ = 0;
-  std::vector<uint64_t> slots_;   // left id, right id, rank in one number: a line of memory holds eight. Open
-                                  // addressing, a power of two
-  int shift_ = 0;                 // from a hash to a slot
-  std::vector<uint64_t> filter_;  // bits by hash: most pairs have no rank, and their slots stay untouched
-  std::vector<int32_t> merged_;   // [rank]
+  size_t merges_;
+  PairRanks ranks_;
+  std::vector<int32_t> merged_;  // [rank]; empty where the ids are in the order of the ranks
+  int32_t first_merged_ = 0;     // there, of rank 0
   // See whole_characters.h.
   std::vector<int32_t> character_ids_;
   std::vector<uint32_t> token_bytes_;  // [id]; empty where they are not known of all, or bytes have no id

@@ -130,6 +130,7 @@ TextCutter make_cutter(const PreTokenizer& pre_tokenizer, const Normalizer& norm
 struct Work {
   PieceCache cache;
   BytePairs::Work pairs;
+  std::vector<int32_t> piece;  // ids of one that the cache lacks
   std::vector<AddedTokens::Section> raw_sections;
   std::vector<AddedTokens::Section> sections;
   std::string normalized;
@@ -207,9 +208,10 @@ void JsonTokenizer::Parts::encode_batch(std::span<const std::string_view> pieces
   for (size_t i = 0; i < pieces.size(); ++i) {
     if (pieces[i].size() <= PieceCache::kMaxBytes) keys[i] = work.cache.key_of(pieces[i]);
   }
-  constexpr size_t kRoom = PieceBatch::kPieces * PieceCache::kMaxIds;
+  // Room for what the cache has: it is copied without a look at how many they are.
+  const auto room_from = [&](size_t i) { return (pieces.size() - i) * PieceCache::kMaxIds; };
   size_t count = ids.size();
-  ids.resize(count + kRoom);  // for what the cache has: it is copied without a look at how many they are
+  ids.resize(count + room_from(0));
   for (size_t i = 0; i < pieces.size(); ++i) {
     const bool is_short = pieces[i].size() <= PieceCache::kMaxBytes;
     if (const PieceCache::Entry* entry = is_short ? work.cache.find(keys[i]) : nullptr) {
@@ -217,11 +219,13 @@ void JsonTokenizer::Parts::encode_batch(std::span<const std::string_view> pieces
       count += entry->count;
       continue;
     }
-    ids.resize(count);
-    encode_piece(pieces[i], work, ids);
-    if (is_short) work.cache.add(keys[i], std::span(ids).subspan(count));
-    count = ids.size();
-    ids.resize(count + kRoom);
+    work.piece.clear();
+    encode_piece(pieces[i], work, work.piece);
+    if (is_short) work.cache.add(keys[i], work.piece);
+    const size_t needed = count + work.piece.size() + room_from(i + 1);
+    if (ids.size() < needed) ids.resize(needed + room_from(0));
+    std::copy(work.piece.begin(), work.piece.end(), ids.begin() + static_cast<std::ptrdiff_t>(count));
+    count += work.piece.size();
   }
   ids.resize(count);
 }

@@ -8,7 +8,8 @@
 #include <cstring>
 #include <span>
 #include <string_view>
-#include <vector>
+
+#include "data/bpe/huge_pages.h"
 
 namespace dlcm::data {
 
@@ -84,7 +85,7 @@ class PieceCache {
     return {load<uint8_t>(p) | load<uint8_t>(p + n / 2) << 8, load<uint8_t>(p + n - 1), bytes, 0};
   }
 
-  std::vector<Bucket> buckets_;  // 2 MiB
+  HugeVector<Bucket> buckets_;  // 2 MiB
 };
 
 }  // namespace dlcm::data

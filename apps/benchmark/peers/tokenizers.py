@@ -203,6 +203,9 @@ def linear_texts(prose):
     generator = random.Random(1)
     megabyte = 1_000_000
     ideographs = lambda: "".join(chr(generator.randrange(0x4E00, 0x9FA6)) for _ in range(megabyte // 3))
+    letters = "".join(c for c in prose.decode("utf-8", "ignore") if c.isascii() and c.isalpha())
+    unbroken = b"".join(prose.split())
+    part = lambda text, i: (text * (8 * megabyte // len(text) + 1))[i * megabyte:(i + 1) * megabyte]
     latin = lambda: "".join(chr(generator.randrange(256)) for _ in range(megabyte * 2 // 3))
     return {
         "prose (the first files)": lambda i: prose[i * megabyte:(i + 1) * megabyte].decode("utf-8", "ignore"),
@@ -214,6 +217,9 @@ def linear_texts(prose):
         "digits": lambda i: "".join(generator.choices("0123456789", k=megabyte)),
         "one digit": lambda i: "7" * megabyte,
         "random letters without a break": lambda i: "".join(generator.choices("abcdefghijklmnopqrstuvwxyz", k=megabyte)),
+        "prose without anything but letters": lambda i: part(letters, i),
+        "prose without spaces": lambda i: part(unbroken, i).decode("utf-8", "ignore"),
+        "random spaces and line ends": lambda i: "".join(generator.choices(" \n", k=megabyte)),
         "line ends": lambda i: "\n" * megabyte,
         "one sign": lambda i: "=" * megabyte,
     }

@@ -128,6 +128,24 @@ TEST_CASE("scanners: the pieces of the regular expressions, on random text") {
   }
 }
 
+TEST_CASE("scanners: words of every length, whatever byte ends them and however much text is behind") {
+  for (const char* name : kScanned) {
+    const PreTokenizer tokenizer = make(scanned(name));
+    for (size_t letters = 0; letters < 20; ++letters) {
+      for (uint32_t code = 0; code < 0x180; ++code) {
+        const std::string end = code < 0x80 ? std::string(1, static_cast<char>(code))
+                                            : std::string{static_cast<char>(0xC0 | code >> 6),
+                                                          static_cast<char>(0x80 | (code & 0x3F))};
+        for (const char* behind : {"", "zA", "AzbYcXdWe"}) {
+          const std::string text = "." + std::string(letters, code % 2 == 0 ? 'a' : 'Z') + end + behind;
+          if (collect(tokenizer, text, false) == collect(tokenizer, text, true)) continue;
+          FAIL(name, ": ", Json(text).dump());
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("scanners: the pieces of the regular expressions, on the corpora") {
   for (const char* file :
        {"chinese/wikipedia-traditional", "code/javascript", "english/web-c4", "math/oi-wiki-math"}) {
