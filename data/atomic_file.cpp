@@ -153,15 +153,23 @@ void AtomicFile::fail(const std::string& reason) const {
 }
 
 void AtomicFile::reserve(uint64_t bytes) {
-  if (bytes <= reserved_) return;
+  reserved_ = std::max(reserved_, bytes);
+  if (bytes <= taken_) return;
+  // Ahead of what is asked for, where there is room: a file that grows asks many times.
+  constexpr uint64_t kMostAhead = uint64_t{4} << 20;
+  const uint64_t ahead = bytes + std::min(bytes / 2, kMostAhead);
+  if (!take(ahead) && !take(bytes) && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
+    fail(concat(std::strerror(errno), " (", bytes, " bytes are needed)"));
+  }
+}
+
+bool AtomicFile::take(uint64_t bytes) {
   int result = 0;
   do {
     result = fallocate(descriptor_, FALLOC_FL_KEEP_SIZE, 0, static_cast<off_t>(bytes));
   } while (result != 0 && errno == EINTR);
-  if (result != 0 && (errno == ENOSPC || errno == EDQUOT || errno == EFBIG)) {
-    fail(concat(std::strerror(errno), " (", bytes, " bytes are needed)"));
-  }
-  reserved_ = bytes;
+  if (result == 0) taken_ = bytes;
+  return result == 0;
 }
 
 void AtomicFile::write(std::string_view bytes) {
@@ -182,7 +190,7 @@ void AtomicFile::start_write_back() const {
 void AtomicFile::finish() {
   struct stat status {};
   if (fstat(descriptor_, &status) != 0) fail(std::strerror(errno));
-  if (reserved_ > 0 && ftruncate(descriptor_, status.st_size) != 0) fail(std::strerror(errno));
+  if (taken_ > 0 && ftruncate(descriptor_, status.st_size) != 0) fail(std::strerror(errno));
   if (fsync(descriptor_) != 0) fail(std::strerror(errno));
   finished_ = true;
 }

@@ -41,12 +41,14 @@ class AtomicFile {
 
  private:
   [[noreturn]] void fail(const std::string& reason) const;
-  void let_go();  // of descriptor and lock
+  bool take(uint64_t bytes);  // of the disk; false, with errno, where it has not so many
+  void let_go();              // of descriptor and lock
 
   std::string path_;
   std::string temporary_;
-  int descriptor_ = -1;  // until it is published
-  uint64_t reserved_ = 0;
+  int descriptor_ = -1;    // until it is published
+  uint64_t reserved_ = 0;  // asked for
+  uint64_t taken_ = 0;     // of the disk, that and some more
   bool finished_ = false;
 };
 
