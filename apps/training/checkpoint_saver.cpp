@@ -108,6 +108,7 @@ void CheckpointSaver::write() noexcept {
     write_files();
     if (outcome_.not_finite.empty()) {
       prefix = concat("the checkpoint of step ", step, " is written, but not named by latest.h5: ");
+      folder_.hold_again();
       folder_.link_latest(step);
       remove_old();
     }
@@ -125,7 +126,9 @@ void CheckpointSaver::write_files() {
       return;
     }
   }
+  folder_.hold_again();
   folder_.restore(config_);
+  folder_.hold_again();  // what was made
   metrics_.sync();
   data::write_checkpoint(data::checkpoint_path(folder_.path(), checkpoint_.header.step), checkpoint_);
 }

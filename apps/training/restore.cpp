@@ -33,7 +33,8 @@ std::optional<RestoredRun> restore_from(const data::CheckpointReader& reader, co
     damage = error.what();
     return std::nullopt;
   }
-  RestoredRun restored{step, reader.header().tokens_seen, !changes.empty(), {}};
+  RestoredRun restored{step, reader.header().tokens_seen, {}, {}};
+  if (!changes.empty()) restored.config_before = reader.header().config;
   for (const std::string& change : changes) restored.notes.push_back("note: going on with " + change);
   return restored;
 }
@@ -52,7 +53,7 @@ RestoredRun restore_newest(const RunFolder& folder, const Config& config, Traine
       restored->notes.push_back(
           newest_damage.empty()
               ? concat("note: resuming from ", path, ", step ", restored->step)
-              : concat("warning: ", newest_damage, "; going on from an earlier checkpoint, ", path));
+              : concat("warning: ", newest_damage, "; going on from another checkpoint, ", path));
       return *restored;
     }
     if (newest_damage.empty()) newest_damage = damage;  // the like of others has been said

@@ -15,7 +15,7 @@ namespace dlcm::apps {
 struct RestoredRun {
   int64_t step = 0;
   int64_t tokens_seen = 0;
-  bool changed = false;            // whether it goes on with other settings
+  std::string config_before;       // the checkpoint's own (TOML), where it goes on with other settings
   std::vector<std::string> notes;  // for the user: which checkpoint, what changed, what is damaged
 };
 

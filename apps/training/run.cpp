@@ -85,7 +85,7 @@ class Run {
   std::vector<int64_t> cursor_;  // behind the steps done
   // Of the newest checkpoint. Initial weights need none where the seed makes them again.
   int64_t saved_step_ = 0;
-  bool changed_ = false;  // whether a resumed run goes on with other settings
+  std::string config_before_;  // of a resumed run that goes on with other settings
 };
 
 bool Run::open() {
@@ -118,7 +118,7 @@ bool Run::open_run() {
 void Run::restore() {
   const RestoredRun restored = restore_newest(*folder_, input_.config, *trainer_, *input_.loader);
   input_.notes.insert(input_.notes.end(), restored.notes.begin(), restored.notes.end());
-  changed_ = restored.changed;
+  config_before_ = restored.config_before;
   step_ = saved_step_ = restored.step;
   tokens_seen_ = restored.tokens_seen;
 }
@@ -223,6 +223,7 @@ void Run::evaluate_heldout() {
     std::snprintf(text + length, sizeof(text) - static_cast<size_t>(length), ", %.2f tokens per concept",
                   result.tokens_per_concept);
   }
+  folder_->hold_again();
   logs_->write(step_, evaluation_fields(result, tokens_seen_));
   progress_->message(text);
   write_samples();
@@ -309,7 +310,8 @@ void Run::save_now() {
     if (saver_->busy()) {
       const SaveOutcome outcome = saver_->wait();
       DLCM_CHECK(outcome.failure.empty() || attempt < kLastAttempts, outcome.failure,
-                 "; the newest is of step ", saved_step_);
+                 folder_->checkpoints().empty() ? "; there is no other"
+                                                : concat("; the newest is of step ", saved_step_));
       take(outcome);
     }
     const std::string failure = logs_->failure();
@@ -341,11 +343,12 @@ void Run::go() {
   const int64_t steps = input_.config.schedule.steps;
   if (step_ >= steps) {
     mend_logs(folder_->path(), step_);
+    if (!folder_->names(step_)) folder_->link_latest(step_);
     std::fprintf(stderr, "%s: all %lld steps are done\n", arguments_.output_folder.c_str(),
                  static_cast<long long>(steps));
     return;
   }
-  folder_->begin(input_.config, changed_ ? step_ : -1);
+  folder_->begin(input_.config, config_before_, step_);
   for (const std::string& name : folder_->set_aside_later(step_))
     print_error("train", concat("note: a checkpoint of a later step is kept as ", folder_->path(),
                                 "/checkpoints/", name, "; remove it when it is no longer needed"));

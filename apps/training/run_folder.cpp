@@ -57,10 +57,22 @@ std::string broken_link(const fs::path& link) {
   return concat(link.string(), " names '", fs::read_symlink(link, error).string(), "', which is missing");
 }
 
-void set_aside(const fs::path& path, const std::string& name) {
+void rename_within(const fs::path& path, const std::string& name) {
   std::error_code error;
   fs::rename(path, path.parent_path() / name, error);
   DLCM_CHECK(!error, path.string(), ": cannot be renamed to ", name, ": ", error.message());
+}
+
+// KIND-NAME, or KIND-2-NAME and so on: what was set aside before stays.
+std::string set_aside(const fs::path& path, const std::string& kind) {
+  std::error_code error;
+  const std::string behind = "-" + path.filename().string();
+  std::string name = kind + behind;
+  for (int copy = 2; fs::exists(path.parent_path() / name, error); ++copy) {
+    name = concat(kind, "-", copy, behind);
+  }
+  rename_within(path, name);
+  return name;
 }
 
 // "table.key" to the text of its value, for every line of a configuration that this program wrote.
@@ -121,6 +133,7 @@ bool RunFolder::hold() {
 }
 
 void RunFolder::hold_again() {
+  const std::lock_guard lock(mutex_);
   struct stat held {
   }, named{};
   if (::stat(path_.c_str(), &named) != 0) return;  // restore() may make it, and who writes there finds out
@@ -141,15 +154,13 @@ std::vector<std::string> RunFolder::candidates() const {
   return paths;
 }
 
-// Killed in between, the folder has a config.toml, the old one or the new.
-void RunFolder::begin(const Config& config, int64_t changed_at) const {
+void RunFolder::begin(const Config& config, const std::string& before, int64_t changed_at) const {
   const fs::path folder(path_);
-  const fs::path file = folder / "config.toml";
   make_checkpoints_folder(folder);
-  if (changed_at >= 0 && fs::exists(file)) {
-    data::link_or_copy(file.string(), (folder / concat("config-until-step-", changed_at, ".toml")).string());
+  if (!before.empty()) {
+    data::write_file((folder / concat("config-until-step-", changed_at, ".toml")).string(), before);
   }
-  data::write_file(file.string(), to_toml(config));
+  data::write_file((folder / "config.toml").string(), to_toml(config));
 }
 
 std::vector<std::string> RunFolder::checkpoints() const {
@@ -160,8 +171,7 @@ std::vector<std::string> RunFolder::set_aside_later(int64_t step) const {
   std::vector<std::string> names;
   for (const fs::path file : step_files(path_)) {
     if (data::step_of_checkpoint(file.string()) <= step) break;
-    names.push_back("superseded-" + file.filename().string());
-    set_aside(file, names.back());
+    names.push_back(set_aside(file, "superseded"));
   }
   return names;
 }
@@ -170,11 +180,22 @@ void RunFolder::restore(const Config& config) const {
   make_checkpoints_folder(path_);
   const std::string path = (fs::path(path_) / "config.toml").string();
   if (!fs::exists(path)) data::write_file(path, to_toml(config));
+  if (!fs::exists(fs::path(path_) / data::kTokenizerFile)) copy_tokenizer();
 }
 
-void RunFolder::take_tokenizer(const std::string& data_folder) const {
-  const std::string file = (fs::path(data_folder) / data::kTokenizerFile).string();
-  if (fs::exists(file)) data::copy_tokenizer(file, path_);
+void RunFolder::take_tokenizer(const std::string& data_folder) {
+  data_folder_ = data_folder;
+  copy_tokenizer();
+}
+
+void RunFolder::copy_tokenizer() const {
+  const std::string file = (fs::path(data_folder_) / data::kTokenizerFile).string();
+  if (!data_folder_.empty() && fs::exists(file)) data::copy_tokenizer(file, path_);
+}
+
+bool RunFolder::names(int64_t step) const {
+  std::error_code error;
+  return fs::equivalent(latest_link(path_), data::checkpoint_path(path_, step), error);
 }
 
 // Killed in between, the folder has no link, and the run goes on from its latest step.
@@ -182,16 +203,19 @@ void RunFolder::link_latest(int64_t step) const {
   const fs::path latest = latest_link(path_);
   std::error_code error;
   if (fs::symlink_status(latest, error).type() == fs::file_type::regular) {
-    std::string named = "damaged-latest.h5";
+    std::string own;
     try {
-      const int64_t own_step = data::CheckpointReader(latest.string()).header().step;
-      named = fs::path(data::checkpoint_path(path_, own_step)).filename().string();
+      own = fs::path(data::checkpoint_path(path_, data::CheckpointReader(latest.string()).header().step))
+                .filename()
+                .string();
     } catch (const InputError&) {
     }
-    if (fs::exists(latest.parent_path() / named, error)) {
+    if (own.empty()) {
+      set_aside(latest, "damaged");
+    } else if (fs::exists(latest.parent_path() / own, error)) {
       data::remove_durably(latest.string());
     } else {
-      set_aside(latest, named);
+      rename_within(latest, own);
     }
   }
   data::link_latest_checkpoint(path_, step);

@@ -1,6 +1,7 @@
 // The folder that a run writes: config.toml, metrics.jsonl, samples.jsonl, checkpoints/.
 #pragma once
 
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -30,23 +31,26 @@ class RunFolder {
   std::vector<std::string> checkpoints() const;
 
   // From here on the folder holds a run: writes config.toml, whole or not at all, and makes checkpoints/.
-  // Where `changed_at` is not negative the old file is kept as config-until-step-N.toml.
-  void begin(const Config& config, int64_t changed_at = -1) const;
+  // `before`, where it is not empty, is the configuration (TOML) that held until step `changed_at`, and is
+  // kept as config-until-step-N.toml.
+  void begin(const Config& config, const std::string& before = {}, int64_t changed_at = 0) const;
   // A copy of the tokenizer.json beside the shards, where there is one: text is made and read with it.
-  void take_tokenizer(const std::string& data_folder) const;
+  void take_tokenizer(const std::string& data_folder);
   // For a run that goes on from `step`: checkpoints of later ones, which it will not have come from, are
-  // renamed to superseded-step-N.h5. Returns their new names.
+  // renamed to superseded-step-N.h5, or superseded-2-step-N.h5 and so on. Returns their new names.
   std::vector<std::string> set_aside_later(int64_t step) const;
   // The same where the folder was lost meanwhile: makes what is missing.
   void restore(const Config& config) const;
-  // Holds the folder that has its name now, where that is another than before. Throws Error where another
-  // process holds it: this one must not write there any more.
+  // Before anything is written there, from any thread: holds the folder that has its name now, where that is
+  // another than before. Throws Error where another process holds it.
   void hold_again();
 
   // Makes latest.h5 name that step's checkpoint, which is written already. Where latest.h5 is itself a file
   // it first gets the name of its own step, or goes where that file is there; damaged-latest.h5 where it is
   // damaged.
   void link_latest(int64_t step) const;
+  // Whether latest.h5 is that step's checkpoint.
+  bool names(int64_t step) const;
 
  private:
   struct Descriptor {
@@ -59,10 +63,13 @@ class RunFolder {
   };
 
   bool hold();  // false where another process does
+  void copy_tokenizer() const;
 
   std::string path_;
   std::string warning_;
-  Descriptor descriptor_;  // of the folder; its lock goes with it
+  std::string data_folder_;  // of the tokenizer
+  std::mutex mutex_;         // of the descriptor
+  Descriptor descriptor_;    // of the folder; its lock goes with it
 };
 
 // Throws InputError naming the first key in which a resumed run would not be the same run: anything of

@@ -186,7 +186,7 @@ TEST_CASE("a run whose newest checkpoints are damaged goes on from the one befor
   CHECK(place.train("run", {"--resume"}) == 0);
   CHECK_MESSAGE(contains(place.error(), "train: warning: "), place.error());
   CHECK_MESSAGE(
-      contains(place.error(), "going on from an earlier checkpoint, " + checkpoints + "step-00000010.h5"),
+      contains(place.error(), "going on from another checkpoint, " + checkpoints + "step-00000010.h5"),
       place.error());
   check_same_run(place, "run", "expected");
   for (const char* name : {"step-00000010.h5", "step-00000020.h5", "step-00000030.h5"})

@@ -71,20 +71,47 @@ TEST_CASE("run folder: a link to the latest checkpoint that leads nowhere is sai
   CHECK(contains(refusal(), "latest.h5 is neither a link to a checkpoint nor one: remove it"));
 }
 
-TEST_CASE("run folder: the configuration of before is kept beside the new one") {
+TEST_CASE("the configuration of a checkpoint that a run goes on from otherwise is kept") {
+  const TrainingPlace place;
+  CHECK(place.train("run", {"--set", "schedule.steps=4"}) == 0);
+  const std::string before = read_bytes(place.folder / "run/config.toml");
+  for (const char* rate : {"optimizer.rate_token=1e-3", "optimizer.rate_token=2e-3"}) {
+    // Killed before its first checkpoint, both go on from step 4.
+    Process process = place.start("run", {"--resume", "--set", rate, "--set", "train.checkpoint_every=100000",
+                                          "--set", "schedule.steps=100000"});
+    const size_t lines = place.metrics_lines("run");
+    CHECK(wait_until(process, [&] { return place.metrics_lines("run") > lines; }));
+    process.signal(SIGKILL);
+    process.wait();
+    CHECK(read_bytes(place.folder / "run/config-until-step-4.toml") == before);
+    CHECK(read_bytes(place.folder / "run/config.toml") != before);
+  }
+}
+
+TEST_CASE("run folder: what was set aside before stays") {
   const TemporaryFolder run;
-  const RunFolder folder(run.path(), Resume::no);
-  apps::Config config;
-  folder.begin(config);
-  const std::string before = read_bytes(run / "config.toml");
-  config.schedule.steps = 7;
-  folder.begin(config, 3);
-  folder.begin(config, 3);  // as after a kill in between
-  CHECK(read_bytes(run / "config.toml") == apps::to_toml(config));
-  folder.begin(config, 4);
-  CHECK(read_bytes(run / "config-until-step-4.toml") == apps::to_toml(config));
-  CHECK(contents_of(run.path()).size() == 3);
-  CHECK(!before.empty());
+  fs::create_directories(run / "checkpoints");
+  const RunFolder folder(run.path(), Resume::yes);
+  for (const char* bytes : {"first", "second", "third"}) {
+    write_bytes(run / "checkpoints/step-00000007.h5", bytes);
+    CHECK(folder.set_aside_later(3).size() == 1);
+  }
+  CHECK(read_bytes(run / "checkpoints/superseded-step-00000007.h5") == "first");
+  CHECK(read_bytes(run / "checkpoints/superseded-2-step-00000007.h5") == "second");
+  CHECK(read_bytes(run / "checkpoints/superseded-3-step-00000007.h5") == "third");
+}
+
+TEST_CASE("a finished run whose link is lost, or names a damaged file, has it again by --resume") {
+  const TrainingPlace place;
+  CHECK(place.train("run", {"--set", "schedule.steps=12"}) == 0);
+  const std::string latest = place.folder / "run/checkpoints/latest.h5";
+  write_bytes(place.folder / "run/checkpoints/step-00000010.h5", "damaged");
+  for (const char* target : {"", "step-00000010.h5"}) {
+    fs::remove(latest);
+    if (*target != '\0') fs::create_symlink(target, latest);
+    CHECK(place.train("run", {"--resume", "--set", "schedule.steps=12"}) == 0);
+    CHECK(fs::read_symlink(latest) == "step-00000012.h5");
+  }
 }
 
 TEST_CASE("run folder: checkpoints alone are a run, which is not begun again unasked") {
@@ -110,7 +137,7 @@ TEST_CASE("a copied run whose link became a file goes on, and has a link again")
   CHECK(contents_of(place.folder / "run") == before);
   fs::rename(checkpoints + "elsewhere", checkpoints + "step-00000002.h5");
   CHECK(place.train("run", {"--resume", "--set", "schedule.steps=3"}) == 0);  // by the one that is whole
-  CHECK_MESSAGE(contains(place.error(), "going on from an earlier checkpoint"), place.error());
+  CHECK_MESSAGE(contains(place.error(), "going on from another checkpoint"), place.error());
   CHECK(fs::exists(checkpoints + "damaged-latest.h5"));
   fs::remove(checkpoints + "latest.h5");
   fs::remove(checkpoints + "step-00000003.h5");
