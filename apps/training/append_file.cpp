@@ -21,8 +21,9 @@ AppendFile::~AppendFile() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
+// A pipe that nobody reads is an error, not a wait: O_NONBLOCK.
 void AppendFile::open() {
-  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  descriptor_ = ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NONBLOCK, 0666);
   struct stat opened {};
   const bool is_new = descriptor_ >= 0 && ::fstat(descriptor_, &opened) == 0 && opened.st_size == 0;
   if (!is_new) return;
@@ -67,9 +68,10 @@ void AppendFile::write_waiting() {
 }
 
 void AppendFile::sync() const {
-  const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC);
+  const int descriptor = ::open(path_.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (descriptor < 0 && errno == ENOENT) return;  // lost with its folder: nothing is left to be written
-  const bool synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+  // EINVAL: a device or a pipe, which keeps nothing.
+  const bool synced = descriptor >= 0 && (::fsync(descriptor) == 0 || errno == EINVAL);
   const int reason = errno;
   if (descriptor >= 0) ::close(descriptor);
   DLCM_CHECK(synced, path_, ": cannot be written to the disk: ", std::strerror(reason));

@@ -1,7 +1,9 @@
 #include "apps/training/metrics.h"
 
+#include <filesystem>
 #include <fstream>
 #include <optional>
+#include <system_error>
 
 #include "apps/common/json.h"
 #include "data/atomic_file.h"
@@ -18,6 +20,8 @@ bool kept(const std::string& line, int64_t last_step) {
 }  // namespace
 
 std::string without_later_lines(const std::string& path, int64_t last_step) {
+  std::error_code error;
+  if (!std::filesystem::is_regular_file(path, error)) return path;  // a device's bytes may have no end
   std::ifstream in(path);
   if (!in) return path;
   std::string text;

@@ -14,7 +14,7 @@ namespace dlcm::apps {
 
 // Prepares a file of such lines for going on: drops those of steps after `last_step`, which a killed run may
 // have written after its last checkpoint, and a line cut in the middle, in a new file that replaces the old
-// one where there are any. Returns the path.
+// one where there are any. What is no regular file, a device or a pipe, is left as it is. Returns the path.
 std::string without_later_lines(const std::string& path, int64_t last_step);
 
 class MetricsLog {

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include <doctest/doctest.h>
+#include <sys/stat.h>
 
 #include "tensor/check.h"
 #include "tests/data/temporary_folder.h"
@@ -69,6 +70,19 @@ TEST_CASE("metrics: lines that the disk does not take are written later; a lost 
   log.retry();
   log.sync();
   CHECK(read_bytes(path).empty());
+}
+
+// A device may be endless to read, and opening a pipe may wait for its other end.
+TEST_CASE("metrics: what is no regular file is not read; a pipe that nobody reads is an error") {
+  const TemporaryFolder folder;
+  std::filesystem::create_symlink("/dev/zero", folder / "device");
+  MetricsLog log(folder / "device", 0);
+  log.write(1, {});
+  log.sync();
+  CHECK(log.failure().empty());
+  const std::string pipe = folder / "pipe";
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK(contains(message_of<Error>([&] { const MetricsLog unread(pipe, 0); }), pipe + ": cannot be written"));
 }
 
 }  // namespace
