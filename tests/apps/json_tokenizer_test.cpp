@@ -1,4 +1,5 @@
 // A tokenizer.json through all programs: shards, a run, text made and cut by its model.
+#include <csignal>
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
@@ -7,6 +8,7 @@
 #include "data/hdf5_file.h"
 #include "data/tokenizer.h"
 #include "tests/apps/tiny_model.h"
+#include "tests/apps/training_place.h"
 #include "tests/data/bpe/shared_tokenizers.h"
 
 using namespace dlcm;
@@ -91,6 +93,24 @@ TEST_CASE("programs: a tokenizer.json from text to text") {
   check_refused(run_program("generate", alone + "--tokenizer " + place.quoted("no.json")), 2, "no.json");
   write_bytes(place.folder / "run/tokenizer.json", "{");
   check_refused(place.run("generate", "--max-tokens 3"), 2, "run/tokenizer.json");
+}
+
+TEST_CASE("a run whose folder is lost has its tokenizer again in the new one") {
+  const Place place("small-8k");
+  const std::string run = place.folder / "lost";
+  Process process("train",
+                  {"--config", place.folder / "config.toml", "--set", "schedule.steps=60", "--data",
+                   place.folder / "shards", "--output", run},
+                  place.folder / "stderr.txt");
+  REQUIRE(wait_until(process, [&] { return contains(read_bytes(run + "/metrics.jsonl"), "\"step\":5,"); }));
+  process.signal(SIGSTOP);
+  fs::remove_all(run);
+  process.signal(SIGCONT);
+  CHECK_MESSAGE(process.wait() == 0, read_bytes(place.folder / "stderr.txt"));
+  for (const char* name : {"/tokenizer.json", "/tokenizer_config.json"})
+    CHECK(read_bytes(run + name) == read_bytes(place.folder / "run" + name));
+  const ProgramRun generated = run_program("generate", "--checkpoint '" + run + "' --max-tokens 3");
+  CHECK_MESSAGE(generated.code == 0, generated.errors);
 }
 
 TEST_CASE("programs: more than 65,536 ids are stored in 32 bits" * doctest::test_suite("numerics")) {
