@@ -79,9 +79,11 @@ void Loader::open_domain(const ShardDomain& source, const DocumentSet& heldout) 
   }
   const std::string place = concat("the training shards in '", options_.folder, "'",
                                    source.name.empty() ? "" : concat(", domain '", source.name, "',"));
-  DLCM_CHECK_INPUT(domain.documents + domain.duplicate_documents > 0, place,
+  const auto weight = options_.weights.find(source.name);
+  const bool left_out = weight != options_.weights.end() && weight->second == 0;
+  DLCM_CHECK_INPUT(left_out || domain.documents + domain.duplicate_documents > 0, place,
                    " hold no documents: make them with tokenize, from inputs that hold text");
-  DLCM_CHECK_INPUT(domain.documents > 0, place,
+  DLCM_CHECK_INPUT(left_out || domain.documents > 0, place,
                    " hold only documents that are held out too: make them with tokenize, from other text");
   domain.sections = Sections(domain.shards, options_.context, duplicates);
   domains_.push_back(std::move(domain));
@@ -157,9 +159,9 @@ std::vector<DomainProgress> Loader::progress() const {
   for (const Domain& domain : domains_) {
     const bool under_way = current_domain_ == static_cast<int64_t>(progress.size());
     const int64_t tokens = domain.tokens_drawn - (under_way ? current_.end - current_.begin : 0);
-    // An epoch gives every token once.
-    progress.push_back(
-        {domain.name, tokens, static_cast<double>(tokens) / static_cast<double>(domain.tokens)});
+    // An epoch gives every token once; a domain that is left out may have none.
+    const auto in_epoch = static_cast<double>(std::max<int64_t>(domain.tokens, 1));
+    progress.push_back({domain.name, tokens, static_cast<double>(tokens) / in_epoch});
   }
   return progress;
 }

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "apps/report/json_lines.h"
+#include "apps/training/run_logs.h"
 #include "dlcm/language_model.h"
 #include "tensor/check.h"
 
@@ -116,8 +117,8 @@ std::vector<std::string> RecordedRun::domains() const {
 RecordedRun read_run(const std::string& argument) {
   RecordedRun run;
   std::tie(run.name, run.folder) = parted(argument);
-  const std::string metrics = (fs::path(run.folder) / "metrics.jsonl").string();
-  const std::string samples = (fs::path(run.folder) / "samples.jsonl").string();
+  const std::string metrics = (fs::path(run.folder) / kMetricsFile).string();
+  const std::string samples = (fs::path(run.folder) / kSamplesFile).string();
   std::error_code error;
   DLCM_CHECK_INPUT(fs::is_regular_file(metrics, error), "'", run.folder,
                    "' holds no metrics.jsonl: give the --output folder of train");

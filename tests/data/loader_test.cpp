@@ -259,6 +259,25 @@ TEST_CASE("loader: documents that are held out too are never given, and counted"
   CHECK(contains(message_of<InputError>([&] { all.seek(cursor); }), "other data"));
 }
 
+TEST_CASE("loader: a domain of which all is held out may have a weight of 0") {
+  const TemporaryFolder folder;
+  for (const std::string name : {"some/train", "none/train", "none/heldout"}) {
+    std::filesystem::create_directories(folder / name.substr(0, 4));
+    ShardWriter writer(concat(folder.path(), "/", name, "-00000.h5"), {300, "numbers", ""});
+    writer.add(std::vector<int32_t>(name.starts_with("some") ? 7 : 3, 1), 3);
+    writer.finish();
+    writer.publish();
+  }
+  LoaderOptions chosen = options(folder.path());
+  chosen.weights = {{"some", 1.0}, {"none", 1.0}};
+  CHECK(contains(message_of<InputError>([&] { Loader{chosen}; }), "held out too"));
+  chosen.weights["none"] = 0;
+  Loader loader(chosen);
+  CHECK(!loader.next_step().empty());
+  for (const DomainProgress& domain : loader.progress())
+    CHECK((domain.epochs > 0) == (domain.name == "some"));
+}
+
 TEST_CASE("loader: a domain of which all is held out is refused") {
   const TemporaryFolder folder;
   for (const char* kind : {"train", "heldout"}) {
