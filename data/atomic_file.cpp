@@ -1,10 +1,11 @@
 #include "data/atomic_file.h"
 
 #include <algorithm>
-#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include <fcntl.h>
@@ -85,15 +86,41 @@ void remove_stale(const std::string& folder) {
   }
 }
 
-// Every unpublished file keeps a descriptor, for its lock, and tokenize may have thousands of them: they may
-// take a quarter of what the process is allowed, as shards that are read take half (open_files.h).
-std::atomic<rlim_t> held_files = 0;
+// The unpublished files of this process. Every one keeps a descriptor, for its lock, and tokenize may have
+// thousands of them: they may take a quarter of what the process is allowed, as shards that are read take
+// half (open_files.h).
+class HeldFiles {
+ public:
+  // Whether it is the only one in its folder.
+  bool add(const std::string& folder) {
+    const std::lock_guard lock(mutex_);
+    ++count_;
+    keep_descriptors_to_spare();
+    return ++in_folder_[folder] == 1;
+  }
+  void remove(const std::string& folder) {
+    const std::lock_guard lock(mutex_);
+    --count_;
+    const auto held = in_folder_.find(folder);
+    if (--held->second == 0) in_folder_.erase(held);
+  }
 
-void keep_descriptors_to_spare() {
-  struct rlimit limit {};
-  if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || 4 * held_files < limit.rlim_cur) return;
-  limit.rlim_cur = std::min(limit.rlim_max, 2 * limit.rlim_cur);
-  setrlimit(RLIMIT_NOFILE, &limit);
+ private:
+  void keep_descriptors_to_spare() const {
+    struct rlimit limit {};
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || 4 * count_ < limit.rlim_cur) return;
+    limit.rlim_cur = std::min(limit.rlim_max, 2 * limit.rlim_cur);
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+
+  std::mutex mutex_;
+  rlim_t count_ = 0;
+  std::map<std::string, int64_t> in_folder_;
+};
+
+HeldFiles& held_files() {
+  static HeldFiles held;
+  return held;
 }
 
 // Opens and locks the file, empty; -1 and errno where it cannot be opened, EWOULDBLOCK where another holds
@@ -125,7 +152,6 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
   if (status.type() == fs::file_type::directory) fail("it is a folder");
   const std::string folder = folder_of(path_);
   if (!fs::is_directory(folder, error)) fail(concat("there is no folder '", folder, "'"));
-  remove_stale(folder);
   constexpr int kAttempts = 100;
   for (int attempt = 0; descriptor_ < 0 && attempt < kAttempts; ++attempt) {
     temporary_ = temporary_name(path_, attempt);
@@ -133,8 +159,8 @@ AtomicFile::AtomicFile(std::string path) : path_(std::move(path)) {
     if (descriptor_ < 0 && errno != EWOULDBLOCK) fail(std::strerror(errno));
   }
   if (descriptor_ < 0) fail(concat("'", temporary_, "' and the names before it are held by others"));
-  ++held_files;
-  keep_descriptors_to_spare();
+  // Once for files that are written side by side: of thousands each would look at all the others.
+  if (held_files().add(folder)) remove_stale(folder);
 }
 
 AtomicFile::~AtomicFile() {
@@ -145,7 +171,7 @@ AtomicFile::~AtomicFile() {
 
 void AtomicFile::let_go() {
   close(std::exchange(descriptor_, -1));
-  --held_files;
+  held_files().remove(folder_of(path_));
 }
 
 void AtomicFile::fail(const std::string& reason) const {

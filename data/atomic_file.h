@@ -12,9 +12,9 @@ enum class FolderSync : uint8_t { now, by_caller };
 
 // Written as DIR/.NAME.tmp-PID (.1, .2, ... behind it where that name is taken); finish() makes it durable
 // and publish() renames it to DIR/NAME. The temporary is locked (flock) until then. A kill at any moment
-// leaves the old file or none, and a temporary that the next AtomicFile in this folder removes: it can take
-// its lock, but not that of one that is being written, in this process or another. All failures are Errors of
-// one line that name the file and the reason.
+// leaves the old file or none, and a temporary that the next AtomicFile in this folder removes, unless its
+// process has another there: it can take its lock, but not that of one that is being written. All failures
+// are Errors of one line that name the file and the reason.
 class AtomicFile {
  public:
   explicit AtomicFile(std::string path);

@@ -28,7 +28,10 @@ std::string short_reason(const nlohmann::json::exception& error) {
   if (mark != std::string::npos) reason.erase(0, mark + 2);
   constexpr std::string_view kPlace = "parse error at line 1, ";
   if (reason.starts_with(kPlace)) reason.erase(0, kPlace.size());
-  return one_line(reason);
+  // It quotes what it has read of a string or number, which may be megabytes.
+  constexpr size_t kMost = 200;
+  const std::string_view shown = utf8_prefix(reason, kMost);
+  return one_line(concat(shown, shown.size() < reason.size() ? "..." : ""));
 }
 
 // The names of an object's fields, the first few.
@@ -74,7 +77,8 @@ std::string_view JsonLineReader::diagnose(std::string_view line, const std::stri
   try {
     object = nlohmann::json::parse(line);
   } catch (const nlohmann::json::exception& error) {
-    throw InputError(concat(place, ": not JSON: ", short_reason(error)));
+    throw InputError(
+        concat(place, ": not JSON: ", short_reason(error), "; is the file whole? If not, copy it again"));
   }
   DLCM_CHECK_INPUT(object.is_object(), place, ": expected an object with a field 'text', found ",
                    object.type_name());

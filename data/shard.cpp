@@ -144,6 +144,10 @@ void ShardWriter::finish() {
   flush_documents();
   writer_.attribute("content", content_text(tokens_crc_, offsets_crc_));
   writer_.finish();
+  // There may be thousands of shards that wait for their names.
+  token_buffer_ = {};
+  offset_buffer_ = {};
+  bytes_buffer_ = {};
 }
 
 void ShardWriter::publish(FolderSync sync) {

@@ -23,8 +23,7 @@ void ModelTokenizer::encode(std::string_view text, std::vector<int32_t>& ids) co
 
 std::string_view ModelTokenizer::decode(int32_t id) const {
   const bool is_beyond = id >= tokenizer_->vocab_size() && id < text_.vocab_size;
-  const bool is_hidden = is_beyond || (ends_text(id) && tokenizer_->is_special(id));
-  return is_hidden ? std::string_view() : tokenizer_->decode(id);
+  return is_beyond ? std::string_view() : tokenizer_->decode(id);
 }
 
 }  // namespace dlcm::apps

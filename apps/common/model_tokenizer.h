@@ -32,8 +32,7 @@ class ModelTokenizer final : public data::Tokenizer {
     return tokenizer_->last_cut(text, from);
   }
   bool is_special(int32_t id) const override { return tokenizer_->is_special(id); }
-  // Empty also for a special token that ends a text, and for an id that the model has and the tokenizer has
-  // not. A word that ends a text is part of it.
+  // Empty also for an id that the model has and the tokenizer has not.
   std::string_view decode(int32_t id) const override;
 
  private:

@@ -129,7 +129,9 @@ void Batch::step() {
 }
 
 void Batch::show(Row& row, bool begins_concept) {
-  deliver(row, row.text.push(tokenizer_.decode(row.result.tokens.back()), begins_concept));
+  const int32_t id = row.result.tokens.back();
+  const std::string_view text = tokenizer_.is_special(id) ? std::string_view() : tokenizer_.decode(id);
+  deliver(row, row.text.push(text, begins_concept));
   if (!row.text.stopped()) return;
   row.result.reason = FinishReason::stop_string;
   row.is_finished = true;

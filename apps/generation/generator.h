@@ -29,7 +29,7 @@ enum class FinishReason { end_token, stop_string, max_tokens };
 
 // What was made for one prompt.
 struct Generation {
-  std::string text;
+  std::string text;             // without special tokens
   std::vector<int32_t> tokens;  // all that were drawn: also the end token, and those of the stop string
   std::vector<double> log_probabilities;  // of each, under the model
   std::vector<uint8_t> boundaries;        // whether each began a concept; empty for a transformer

@@ -1,10 +1,10 @@
 #include "apps/tokenize/shard_set.h"
 
-#include <algorithm>
 #include <cstdio>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <set>
 
 #include "data/atomic_file.h"
 #include "tensor/check.h"
@@ -104,14 +104,14 @@ void ShardSet::finish() {
 }
 
 void ShardSet::publish() {
-  std::vector<std::string> written;
+  std::set<std::string> written;
   for (Split* split : {&train_, &heldout_}) {
     for (const auto& writer : split->writers) writer->publish(data::FolderSync::by_caller);
-    written.insert(written.end(), split->paths.begin(), split->paths.end());
+    written.insert(split->paths.begin(), split->paths.end());
   }
   data::sync_folder(folder_);
   for (const std::string& path : existing_shards(folder_)) {
-    if (std::find(written.begin(), written.end(), path) == written.end()) data::remove_durably(path);
+    if (!written.contains(path)) data::remove_durably(path);
   }
 }
 

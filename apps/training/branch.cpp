@@ -57,7 +57,10 @@ TrainArguments branch_decay(const TrainArguments& arguments, int64_t step) {
   const bool begun = fs::exists(fs::path(branch.output_folder) / "config.toml");
   DLCM_CHECK_INPUT(!begun || arguments.resume == Resume::yes, branch.output_folder,
                    " holds this branch already; go on with it by --resume, or remove it");
-  if (!begun) begin_branch(arguments.output_folder, branch.output_folder, step);
+  if (!begun) {
+    begin_branch(arguments.output_folder, branch.output_folder, step);
+    branch.branch_of = arguments.output_folder;
+  }
   branch.resume = Resume::yes;
   char share[40];
   std::snprintf(share, sizeof(share), "%.17g",

@@ -7,17 +7,17 @@
 namespace dlcm::apps {
 namespace {
 
-// Nothing where the file is damaged, and says how.
+// Nothing where the file is damaged or the disk does not give it, and says how.
 std::optional<data::CheckpointReader> open_whole(const std::string& path, std::string& damage) {
   try {
     return std::optional<data::CheckpointReader>(std::in_place, path);
-  } catch (const InputError& error) {
+  } catch (const Error& error) {
     damage = error.what();
     return std::nullopt;
   }
 }
 
-// Throws where the checkpoint is of another run; nothing where its tensors are damaged, and says how.
+// Throws where the checkpoint is of another run; nothing where its tensors cannot be read, and says how.
 std::optional<RestoredRun> restore_from(const data::CheckpointReader& reader, const Config& config,
                                         Trainer& trainer, data::Loader& loader, std::string& damage) {
   Config stored = parse_config(reader.header().config, reader.path()).config;
@@ -29,7 +29,7 @@ std::optional<RestoredRun> restore_from(const data::CheckpointReader& reader, co
   loader.seek(reader.header().loader_cursor);
   try {
     trainer.restore(reader);
-  } catch (const InputError& error) {
+  } catch (const Error& error) {
     damage = error.what();
     return std::nullopt;
   }

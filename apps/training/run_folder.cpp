@@ -231,7 +231,7 @@ std::vector<std::string> check_same_run(const Config& stored, const Config& want
     if (old == value) continue;
     const std::string is = value.empty() ? "absent" : value;
     const std::string was = old.empty() ? "absent" : old;
-    DLCM_CHECK_INPUT(!must_stay(key), "--resume: ", key, " is ", is, ", but ", was,
+    DLCM_CHECK_INPUT(!must_stay(key), key, " is ", is, ", but ", was,
                      " in the run's checkpoint; a run goes on with the same ", key);
     changed.push_back(concat(key, " = ", is, " (was ", was, ")"));
   }

@@ -23,9 +23,10 @@ void note_documents(const data::Loader& loader, int64_t context, std::vector<std
   }
 }
 
-// Of the run in the output folder, where it is to be gone on with.
+// Of the run that is to be gone on with.
 std::optional<Config> earlier_config(const TrainArguments& arguments) {
-  const std::string path = (std::filesystem::path(arguments.output_folder) / "config.toml").string();
+  const std::string& run = arguments.branch_of.empty() ? arguments.output_folder : arguments.branch_of;
+  const std::string path = (std::filesystem::path(run) / "config.toml").string();
   std::error_code error;
   if (arguments.resume == Resume::no || !std::filesystem::exists(path, error)) return std::nullopt;
   return load_config(path).config;

@@ -19,6 +19,7 @@ struct TrainArguments {
   std::string output_folder;
   std::string initialize;  // as train.initialize, before that key; empty: what the key says
   Resume resume = Resume::no;
+  std::string branch_of;  // the run whose branch this begins; empty: none, or it has begun already
 };
 
 struct RunInput {
@@ -31,8 +32,8 @@ struct RunInput {
 };
 
 // Throws InputError where configuration, source or shards are wrong, or do not fit each other. A run that is
-// resumed takes its model from its own config.toml: the source need not be there any more once the run has a
-// checkpoint.
+// resumed takes its model from its own config.toml, and a branch from its run's: the source need not be there
+// any more once the run has a checkpoint.
 RunInput open_run_input(const TrainArguments& arguments);
 
 }  // namespace dlcm::apps

@@ -180,6 +180,9 @@ std::string diagnosed(const std::string& path, const std::string& bytes) {
     if (depth > kMostLevels) refuse_depth(path);
     return true;
   };
+  const size_t invalid = first_invalid_utf8(bytes);  // which the library would quote
+  DLCM_CHECK_INPUT(invalid == bytes.size(), "'", path, "': not JSON: invalid UTF-8 at byte ", invalid,
+                   "; is the file whole? If not, copy it again");
   const size_t zero = bytes.find('\0');  // the library would take it for the end
   DLCM_CHECK_INPUT(zero == std::string::npos, "'", path, "': not JSON: byte ", zero,
                    " is zero; is the file whole? If not, copy it again");

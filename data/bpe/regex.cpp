@@ -97,7 +97,8 @@ Regex::Regex(std::string_view pattern, const std::string& place) : compiled_(std
   size_t offset = 0;
   compiled_->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
                                       kOptions, &code, &offset, context.get()));
-  DLCM_CHECK_INPUT(compiled_->code != nullptr, place, ": not a regular expression: ", error_text(code));
+  DLCM_CHECK_INPUT(compiled_->code != nullptr, place,
+                   ": not supported: PCRE2 does not take this regular expression: ", error_text(code));
   pcre2_jit_compile(compiled_->code.get(), PCRE2_JIT_COMPLETE);  // where it fails, PCRE2 interprets
 }
 

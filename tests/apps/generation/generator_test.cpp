@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "apps/generation/text_stream.h"
 #include "autograd/tape.h"
 #include "tests/apps/tiny_model.h"
 
@@ -136,6 +137,32 @@ TEST_CASE("generator: the end token ends a text unless it is ignored") {
   const Generation went_on = generate(*model, kTokenizer, {""}, options)[0];
   CHECK(went_on.tokens.size() == 5);
   CHECK(went_on.tokens[0] == 256);
+}
+
+TEST_CASE("generator: special tokens are not part of the text") {
+  // Bytes of which the even ones are special.
+  struct HalfSpecial final : data::Tokenizer {
+    data::ByteTokenizer bytes;
+    int64_t vocab_size() const override { return bytes.vocab_size(); }
+    std::string identity() const override { return bytes.identity(); }
+    int32_t begin_id() const override { return bytes.begin_id(); }
+    int32_t end_id() const override { return bytes.end_id(); }
+    bool is_special(int32_t id) const override { return id % 2 == 0; }
+    void encode(std::string_view text, std::vector<int32_t>& ids) const override { bytes.encode(text, ids); }
+    size_t last_cut(std::string_view text, size_t from) const override { return bytes.last_cut(text, from); }
+    std::string_view decode(int32_t id) const override { return bytes.decode(id); }
+  };
+  const auto model = test::tiny_model(test::tiny_config(ModelKind::dlcm));
+  const GenerationOptions options = {
+      .sampler = {}, .max_tokens = 60, .stops = {}, .end_token = EndToken::is_ignored};
+  const Generation made = generate(*model, HalfSpecial(), {"x"}, options)[0];
+  CHECK(made.tokens == generate(*model, kTokenizer, {"x"}, options)[0].tokens);
+  Utf8Stream odd;
+  std::string expected;
+  for (const int32_t id : made.tokens) {
+    if (id % 2 == 1) expected += odd.push(kTokenizer.decode(id));
+  }
+  CHECK(made.text == expected + odd.finish());
 }
 
 TEST_CASE("generator: events give the same text, in order, before the end of each prompt") {

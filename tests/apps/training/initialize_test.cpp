@@ -79,6 +79,19 @@ TEST_CASE("a run that began with another's weights, killed at any moment, is the
   check_same_run(place, "run", "unbroken");
 }
 
+TEST_CASE("a branch of a run that began with another's weights has the run's model, and needs no source") {
+  const TrainingPlace place;
+  REQUIRE(place.train("source", {"--set", "schedule.steps=4", "--set", "model.token.ff=12"}) == 0);
+  const Words more = {"--set", kSteps, "--set", "train.checkpoint_every=6"};
+  REQUIRE(place.train("run", with(more, {"--initialize", place.folder / "source"})) == 0);
+  fs::remove_all(place.folder / "source");
+  CHECK_MESSAGE(place.train("run", with(more, {"--branch-decay", "6"})) == 0, place.error());
+  const std::string branch = place.folder / "run/branch-00000006";
+  CHECK(contains(read_bytes(branch + "/config.toml"), "initialize = \"" + place.folder / "source" + "\""));
+  CHECK(contains(read_bytes(branch + "/config.toml"), "ff = 12"));
+  CHECK_MESSAGE(place.train("run", with(more, {"--branch-decay", "6", "--resume"})) == 0, place.error());
+}
+
 TEST_CASE("a run killed before its first checkpoint begins with the source again, or says that it changed") {
   const InitializePlace place;
   CHECK(place.train("unbroken", place.options) == 0);

@@ -206,7 +206,7 @@ TEST_CASE("resumed settings: what may change is listed, what may not is named wi
         std::vector<std::string>{"schedule.steps = 2000 (was 1000)", "train.micro_tokens = 2048 (was 4096)"});
   wanted.train.seed = 7;
   CHECK(message_of<InputError>([&] { apps::check_same_run(stored, wanted); }) ==
-        "--resume: train.seed is 7, but 1 in the run's checkpoint; a run goes on with the same train.seed");
+        "train.seed is 7, but 1 in the run's checkpoint; a run goes on with the same train.seed");
   wanted = stored;
   wanted.data_weights = {{"code", 1.0}};
   CHECK(contains(message_of<InputError>([&] { apps::check_same_run(stored, wanted); }),
@@ -257,7 +257,7 @@ TEST_CASE("an existing run is refused without --resume and left as it is") {
                              "train.batch_tokens=64", "mup.enabled=false"}) {
     CHECK(place.train("run", {"--resume", "--set", "schedule.steps=4", "--set", change}) == 2);
     const std::string key = std::string(change).substr(0, std::string(change).find('='));
-    CHECK_MESSAGE(contains(place.error(), "--resume: " + key), place.error());
+    CHECK_MESSAGE(contains(place.error(), "train: " + key), place.error());
     CHECK(contents_of(place.folder / "run") == before);
   }
   // With a longer schedule it goes on.

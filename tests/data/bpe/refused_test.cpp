@@ -78,15 +78,30 @@ TEST_CASE("tokenizer.json: unknown tokens matter where bytes are missing alone")
 
 TEST_CASE("tokenizer.json: expressions that PCRE2 reads differently are refused by name") {
   std::vector<Change> changes;
-  const std::pair<const char*, const char*> expressions[] = {
-      {"\\h", "'\\h'"},          {"\\bword", "'\\b'"},       {"\\w+", "'\\w'"},
-      {"a{,3}", "repetition"},   {"a{2}+", "repetition"},    {"a{2}?", "repetition"},
-      {"(?m:.)", "'(?m'"},       {"(?~a)", "'(?~'"},         {"(?<name>a)", "'(?<'"},
-      {"[a[bc]]", "'[' within"}, {"[a&&b]", "'&&' within"},  {"[^\\S]", "'\\S' within"},
-      {"(?i:strasse)", "'st'"},  {"(?i:é)", "beyond ASCII"}, {"\\p{Script=Han}", "'\\p{Script=Han}'"},
-      {"\\K", "'\\K'"},          {"(a)\\1", "'\\1'"},        {"[a", "without ']'"},
-      {"(a", "not a regular"},   {"a)", "')' without"},      {"*a", "not a regular"},
-      {"\\xe4", "a byte"},       {"(*UTF)a", "'(*'"},        {"\\p{Greek", "without a name"}};
+  const std::pair<const char*, const char*> expressions[] = {{"\\h", "'\\h'"},
+                                                             {"\\bword", "'\\b'"},
+                                                             {"\\w+", "'\\w'"},
+                                                             {"a{,3}", "repetition"},
+                                                             {"a{2}+", "repetition"},
+                                                             {"a{2}?", "repetition"},
+                                                             {"(?m:.)", "'(?m'"},
+                                                             {"(?~a)", "'(?~'"},
+                                                             {"(?<name>a)", "'(?<'"},
+                                                             {"[a[bc]]", "'[' within"},
+                                                             {"[a&&b]", "'&&' within"},
+                                                             {"[^\\S]", "'\\S' within"},
+                                                             {"(?i:strasse)", "'st'"},
+                                                             {"(?i:é)", "beyond ASCII"},
+                                                             {"\\p{Script=Han}", "'\\p{Script=Han}'"},
+                                                             {"\\K", "'\\K'"},
+                                                             {"(a)\\1", "'\\1'"},
+                                                             {"[a", "without ']'"},
+                                                             {"(a", "does not take this regular expression"},
+                                                             {"a)", "')' without"},
+                                                             {"*a", "does not take this regular expression"},
+                                                             {"\\xe4", "a byte"},
+                                                             {"(*UTF)a", "'(*'"},
+                                                             {"\\p{Greek", "without a name"}};
   for (const auto& [expression, message] : expressions) {
     changes.push_back({"/pre_tokenizer", pattern(expression), message});
   }
