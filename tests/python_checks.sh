@@ -39,6 +39,10 @@ DLCM_WRITTEN_SAFETENSORS=$work/written.safetensors build/tests/unit_tests --test
 
 "$python" tests/check_trained_tokenizer.py build/apps/tokenize data/text/gutenberg.jsonl "$work/tokenizer" 2>"$work/messages" ||
   { cat "$work/messages" >&2; exit 1; }
+# The scripts that compare speeds run, and find the same merges and ids.
+"$python" apps/benchmark/peers/train_tokenizer.py --python "$python" --vocab-sizes 1000 --cores 1 --repeats 1 data/text/gutenberg.jsonl
+"$python" apps/benchmark/peers/tokenize_corpus.py --only speeds --repeats 1 --tokenizer "$work/tokenizer/tokenizer.json" \
+  --compare tokenizers -- data/text
 
 # A run that lost its last checkpoint: what is made again replaces what the first file of events has.
 train() {

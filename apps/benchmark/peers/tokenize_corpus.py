@@ -1,7 +1,7 @@
 """Speed of `tokenize` beside fastokens, gigatoken, tiktoken and Hugging Face's tokenizers, as one Markdown table.
 
     python3 -m venv peers && peers/bin/pip install -r apps/benchmark/peers/requirements-tokenizers.txt
-    peers/bin/python apps/benchmark/peers/tokenizers.py --tokenizer DIR/tokenizer.json CORPUS...
+    peers/bin/python apps/benchmark/peers/tokenize_corpus.py --tokenizer DIR/tokenizer.json CORPUS...
 
 CORPUS: JSON Lines (.jsonl, .jsonl.gz) or folders of them. They are unpacked first, so that nobody's gzip is measured,
 and read once, so that they lie in memory. Then each is run in turn, in a new process, `--repeats` times; the fastest
@@ -97,7 +97,6 @@ def tiktoken(tokenizer):
 
 
 def tokenizers(tokenizer):
-    sys.path = [path for path in sys.path if os.path.abspath(path or ".") != HERE]  # this script has its name
     from tokenizers import Tokenizer
 
     encoder = Tokenizer.from_file(tokenizer)
@@ -137,9 +136,9 @@ def timed(command, cores):
         from_start = time.perf_counter() - begin
         if run.returncode == 0:
             return {**json.loads(run.stdout.strip().splitlines()[-1]), "from_start": from_start}
-        print(f"tokenizers.py: {' '.join(command[:3])} ended with {run.returncode}: {run.stderr.strip()[-300:]}", file=sys.stderr)
+        print(f"tokenize_corpus.py: {' '.join(command[:3])} ended with {run.returncode}: {run.stderr.strip()[-300:]}", file=sys.stderr)
     except (OSError, IndexError, json.JSONDecodeError) as error:
-        print(f"tokenizers.py: {error}", file=sys.stderr)
+        print(f"tokenize_corpus.py: {error}", file=sys.stderr)
     return None
 
 
