@@ -167,7 +167,8 @@ std::vector<ModelConfig> configurations() {
   return all;
 }
 
-TEST_CASE("prefill and steps equal the whole pass, ragged batches equal single sequences to the bit") {
+TEST_CASE("prefill and steps equal the whole pass, ragged batches equal single sequences to the bit" *
+          doctest::test_suite("numerics")) {
   for (const Weights& weights : kWeights) {
     CAPTURE(weights.dtype);
     CAPTURE(weights.packed);

